@@ -197,7 +197,7 @@ class Tracer:
         self._allocations: dict[str, Allocation] = {}  # not completed yet, by name
         self._to_finish: list[Allocation] = []  # sent, but the reactor may still write to them
         self._unyielded: list[Unyielded] = []  # commands and calls that must still be yielded
-        self._closed = False
+        self._finished = self._closed = False
         self._process = os.getpid()  # forked children cannot use the tracer
         self._config: Any = MISSING
         self._kept: Callable[[], Mapping[Any, Any]] = dict
@@ -451,6 +451,7 @@ class Tracer:
         )
         if self.reads is not None:
             self._finish_reads(self.reads, seconds)
+        self._finished = True
         return self.record
 
     def _finish_reads(self, reads: ReadRecorder, seconds: float) -> None:
@@ -486,6 +487,8 @@ class Tracer:
         for allocation in self._allocations.values():
             self.warehouse.discard(allocation)
         self._allocations.clear()
+        if not self._finished:
+            self.warehouse.objects.delete_unnamed(output.object for output in self.record.outputs.values())
 
     def check_open(self) -> None:
         """Raise an error if the reactor has ended, or this is a process that it forked."""

@@ -56,6 +56,11 @@ class _Wait:
     logged_owner: str = ""
 
 
+def _as_held(owner: Owner) -> tuple[int, str, float]:
+    """Identify a process and the time since when it has held claims."""
+    return owner.pid, owner.started, owner.since
+
+
 def _eviction(task: Task) -> Reason | None:
     """Return why a task is to run although a trace verifies, if only because its results were evicted."""
     reason = task.forced_reason
@@ -106,13 +111,21 @@ class ClaimsGuard:
         if not self._try_claim(claim, task):
             if forced:
                 return True
+            owner = self._claims.owner(claim)
+            if owner is not None and _as_held(owner) in self._claims.given_up:
+                self._without_claim.add(task.key)
+                return not self._looks_again(task)
             self._scheduler.blocked(task)
-            self._waits[task.key] = _Wait(task, claim, self._claims.owner(claim), time.monotonic())
+            self._waits[task.key] = _Wait(task, claim, owner, time.monotonic())
             self._emit_blocked(self._waits[task.key])
             return False
-        if not forced and not self._is_lost(task) and self._context.has_new_traces(task.key):
-            self.check_again(task)
+        return forced or not self._looks_again(task)
+
+    def _looks_again(self, task: Task) -> bool:
+        """Look up a stored execution again if there are new ones; return whether there are."""
+        if self._is_lost(task) or not self._context.has_new_traces(task.key):
             return False
+        self.check_again(task)
         return True
 
     def check_again(self, task: Task) -> None:
@@ -180,6 +193,7 @@ class ClaimsGuard:
                         self._emit_blocked(wait)
                         if self._is_in_vain(wait):
                             self._without_claim.add(wait.task.key)
+                            self._warehouse.ledger.refresh()  # a third process may have done it without a claim, too
                             self._check_again(wait)
                             return
         finally:
@@ -202,9 +216,11 @@ class ClaimsGuard:
     def _is_in_vain(self, wait: _Wait) -> bool:
         """Return whether to execute a reactor without a claim, unless its trace is found now."""
         now = time.monotonic()
-        if now - wait.since >= self._timeout:
-            return True
-        if wait.stopped_since is not None and now - wait.stopped_since >= _MAX_STOPPED:
+        is_stopped = wait.stopped_since is not None and now - wait.stopped_since >= _MAX_STOPPED
+        if is_stopped or now - wait.since >= self._timeout:
+            # Not waited for again: it may hold the claims of a whole chain.
+            if (owner := self._claims.owner(wait.claim)) is not None:
+                self._claims.given_up.add(_as_held(owner))
             return True
         # One is enough in a cycle: when its reactor has run, this process releases what the others wait for.
         return self._claims.is_circular(wait.claim) or self._has_other_owner(wait)

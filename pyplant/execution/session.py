@@ -151,7 +151,7 @@ class Session:
         self._claim_timeout = claim_timeout
         self._warn = warns_once()
         self._marks_checked = -1  # the number of marks at the last check
-        self._collect_threshold = 0  # bytes of new results; 0 makes the first run check the history
+        self._next_collection = -1  # bytes that were written; -1 makes the first run check the history
 
     def close(self, close_warehouse: Callable[[], Any]) -> None:
         """Close the warehouse and end the workers."""
@@ -416,6 +416,8 @@ class Session:
         """Execute ``work`` as a run; returns a function for its report, which is rarely needed and slow to build."""
         self.runs = runs
         began = time.perf_counter()
+        self.warehouse.claims.forget_full_disk()
+        self.warehouse.leases.forget_full_disk()
         self._listeners.emit(RunStarted(targets))
         try:
             work()
@@ -444,6 +446,7 @@ class Session:
             # Also after an error: finished results are stored and must not be evicted as history.
             self.warehouse.ledger.note_used(used)
             self.warehouse.flush()
+            self.warehouse.objects.clear_scratch()
             seconds = time.perf_counter() - began
             report = _report(runs, targets, seconds) if self._listeners.needs_report else None
             self._listeners.emit(RunFinished(report))
@@ -453,7 +456,7 @@ class Session:
 
     def _bound_history(self) -> None:
         """Remove old history: after the first run, then whenever a hundredth of ``max_size`` was added."""
-        if self.warehouse.bytes_added > self._collect_threshold or self.warehouse.leftovers.are_found:
+        if self.warehouse.bytes_added > self._next_collection or self.warehouse.leftovers.are_found:
             from pyplant.store.retention import collect
 
             stored = 0
@@ -466,7 +469,7 @@ class Session:
             except Exception as error:  # noqa: BLE001 - verifying reads code and configuration, which may be broken by now
                 logger().warning("Old results in %s were not removed: %s", self.warehouse.root, error)
             # Also after a failure: to try again after each run would cost as much each time.
-            self.warehouse.bytes_added, self._collect_threshold = 0, max(self._max_size // 100, stored // 20)
+            self._next_collection = self.warehouse.bytes_added + max(self._max_size // 100, stored // 20)
 
 
 def _nested(call: str) -> str:

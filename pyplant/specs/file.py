@@ -77,8 +77,12 @@ class FileSpec(IngredientSpec):
         if path.stat().st_nlink > 1:
             # A hard link to a file of the user, which must neither become read-only nor change what is stored.
             copy = path.with_name(f"{path.name}.copy")
-            shutil.copyfile(path, copy)
-            copy.replace(path)
+            try:
+                shutil.copy(path, copy)  # with its mode, which says whether it is a program
+                copy.replace(path)
+            except BaseException:
+                copy.unlink(missing_ok=True)  # it may be what fills the disk
+                raise
         metadata: Metadata = {"suffix": "".join(path.suffixes)}
         if os.name == "posix" and path.stat().st_mode & stat.S_IXUSR:
             metadata["executable"] = True

@@ -81,6 +81,8 @@ class OwnershipFiles:
     ) -> None:
         self.trouble: OSError | None = None
         """Why names cannot be held in this directory; ``None`` if they can."""
+        self.given_up: set[tuple[int, str, float]] = set()
+        """Processes that are not waited for any more, with the time since when they have held names."""
         self._files = files
         self._directory = directory
         self._heartbeat = heartbeat
@@ -331,6 +333,11 @@ class OwnershipFiles:
         if name in self._held and self._own is not None:
             with suppress(OSError):
                 self._own.write(data)
+
+    def forget_full_disk(self) -> None:
+        """Hold names again if that failed only since the disk was full."""
+        if self.trouble is not None and self.trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+            self.trouble = None
 
     # ------------------------------------------------------------------ looking
 

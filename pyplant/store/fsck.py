@@ -22,7 +22,8 @@ from pyplant.engine.trace import Trace
 from pyplant.ingredient import Ingredient
 from pyplant.store.journal import Journal, Rank
 from pyplant.store.layout import PARTS
-from pyplant.store.objects import hash_file, is_object_name
+from pyplant.store.object_names import is_object_name
+from pyplant.store.objects import hash_file
 from pyplant.store.scratch import abandoned_scratch
 from pyplant.store.warehouse import Warehouse
 

@@ -128,6 +128,8 @@ class Journal:
         The name of the file that this process writes, without its suffix; another one after a failed write.
     damaged_lines
         The number of lines that were skipped while reading.
+    written_bytes
+        The length of all lines that this process has written.
     """
 
     def __init__(
@@ -153,6 +155,7 @@ class Journal:
         self._pid = os.getpid()
         self._read_only = read_only
         self.damaged_lines = 0
+        self.written_bytes = 0
 
     # ------------------------------------------------------------------ reading
 
@@ -357,6 +360,7 @@ class Journal:
             # The ledger has applied these lines when they were appended, so they are not read again.
             name = f"{self.writer}{_SUFFIX}"
             self._offsets[name] = self._offsets.get(name, 0) + len(data)
+            self.written_bytes += len(data)
         if sync and self._stream is not None:
             try:
                 self._stream.sync()

@@ -161,7 +161,7 @@ def _exposed(path: Path, mode: int) -> str:
 def _check_writable(root: Path) -> None:
     if not os.access(root, os.W_OK | os.X_OK):
         message = f"The plant directory {root} is not writable. Choose another one."
-        raise PlantDirError(message)
+        raise PlantDirError(message) from PermissionError(errno.EACCES, "not writable", str(root))
 
 
 def _check_parts(files: Files, root: Path, names: set[str], *, of_anybody: bool = False) -> None:

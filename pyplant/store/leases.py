@@ -54,7 +54,7 @@ class Leases(OwnershipFiles):
         # Only what is new is written: most runs find the executions that the previous one found.
         written = self._written = _Used() if self._written is None else self._written
         added = {group: rank for group, rank in used.items() if written.rank(group) != rank}
-        if not added or not any(self.take(name) for _ in range(_MAX_TRIES)):
+        if not added or not any(self.take(name) for _ in range(_MAX_TRIES)) or self.trouble is not None:
             return False
         lines = (f"{group} {number} {writer}\n" for group, (number, writer) in added.items())
         self.append(name, "".join(lines).encode())

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from pyplant.errors import DamagedError, EvictedError
 from pyplant.fingerprint.hashing import DIGEST_BYTES, hasher
 from pyplant.store.files import Files, Identity, OpenFile, unique_name
 from pyplant.store.latest_lines import LatestLines
+from pyplant.store.object_names import is_object_name, safe_suffix
 from pyplant.store.scratch import scratch_name
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ __all__ = [
     "ObjectStore",
     "hash_bytes",
     "hash_file",
-    "is_object_name",
-    "safe_suffix",
 ]
 
 INLINE_LIMIT = 2048
@@ -50,8 +48,6 @@ INLINE_LIMIT = 2048
 
 _MIN_FOR_THREAD = 1 << 21  # bytes; hashing fewer is faster than handing them to a thread
 _MAX_QUEUED = 4  # chunks that wait to be hashed; the queue holds references to them
-_SUFFIX = re.compile(r"(\.[a-z0-9]{1,12}){0,3}")
-_NAME = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}{_SUFFIX.pattern}")
 
 
 def hash_file(path: Path | str, files: Files | None = None) -> str:
@@ -195,6 +191,8 @@ class ObjectStore:
     ----------
     unsynced
         The objects that were written since the last :meth:`sync`.
+    unnamed
+        Objects that this process created and no execution names yet, with the identities of their files.
     """
 
     def __init__(
@@ -216,6 +214,7 @@ class ObjectStore:
         self._scratch: Path | None = None
         self._scratch_pid = 0
         self.unsynced: set[Path] = set()
+        self.unnamed: dict[str, Identity] = {}
 
     # ------------------------------------------------------------------ scratch
 
@@ -240,12 +239,15 @@ class ObjectStore:
         return self._scratch
 
     def clear_scratch(self) -> None:
-        """Delete the scratch of this process."""
+        """Delete the scratch of this process, where programs also write files beside those that they were told to write."""
         if self._scratch is not None and self._scratch_pid == os.getpid():
             self._files.remove_tree(self._scratch)
+        self._scratch = None
+
+    def clear_overlay(self) -> None:
+        """Delete what this process has stored while the plant was read-only."""
         if self._overlay is not None and self._made_overlay == os.getpid():
             self._files.remove_tree(self._overlay)
-        self._scratch = None
 
     @property
     def overlay(self) -> Path | None:
@@ -296,7 +298,8 @@ class ObjectStore:
         try:
             # Before the renaming, so that no process finds the object with the permissions that a spec gave it.
             self._files.protect(path, read_only=read_only)
-            if self._files.identity(target) is not None:
+            existed = self._files.identity(target) is not None
+            if existed:
                 # The object may be on the disk already: never replace it by one that is not.
                 self._files.sync_file(path)
             self._make_directory(target.parent)
@@ -309,8 +312,20 @@ class ObjectStore:
         identity = self._files.identity(target)
         if identity is not None:
             self._latest.put_identity(stored, identity)
+            if existed:  # an execution may name it, or be about to
+                self.unnamed.pop(stored, None)
+            else:
+                self.unnamed[stored] = identity
         self.unsynced.add(target)
         return stored
+
+    def delete_unnamed(self, names: Iterable[str]) -> None:
+        """Delete those of these objects that this process has created and no execution names."""
+        for stored in names:
+            known = self.unnamed.pop(stored, None)
+            if known is not None:
+                with suppress(OSError):  # a collection will find it
+                    self.delete(stored, known)
 
     def _make_directory(self, directory: Path) -> None:
         try:
@@ -461,26 +476,24 @@ class ObjectStore:
         return quarantined
 
     def delete(self, stored: str, known: Identity) -> bool:
-        """Delete an object, unless another process has stored the same value again; return whether it is gone.
+        """Delete an object; return whether it is gone.
 
-        Parameters
-        ----------
-        stored
-            The name of the object.
-        known
-            Its identity when it was found that nothing names it. A process that stores the value again replaces the
-            file (:meth:`publish`).
+        It stays if it is not the ``known`` file any more, since another process has stored the same value again and
+        replaced it (:meth:`publish`).
         """
         path = self.path(stored)
         if not _is_same_file(self._files.identity(path), known):
             return False
         # Moved before it is deleted, since the file may be replaced until then, and a file cannot be deleted under the
         # condition that it is the known one.
-        moved = self.scratch_path()
         try:
+            moved = self.scratch_path()
             self._files.rename(path, moved)
         except FileNotFoundError:
             return False
+        except OSError:  # a full disk has no room for the new name
+            self._files.unlink(path)
+            return True
         if _is_same_file(self._files.identity(moved), known):
             self._files.unlink(moved)
             return True
@@ -505,13 +518,3 @@ class ObjectStore:
 def _is_same_file(identity: Identity | None, known: Identity) -> bool:
     """Return whether a file is a known one; not by the time of its status, which a renaming changes."""
     return identity is not None and identity[:4] == known[:4]
-
-
-def is_object_name(name: str) -> bool:
-    """Return whether an object can have this name."""
-    return _NAME.fullmatch(name) is not None
-
-
-def safe_suffix(suffix: str) -> str:
-    """Return a suffix of a file name if it consists of letters and digits, else ``""``."""
-    return suffix if _SUFFIX.fullmatch(suffix) else ""

@@ -22,10 +22,11 @@ is computed again.
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ from pyplant._formatting import counted, format_size
 from pyplant.engine.trace import Trace
 from pyplant.errors import logger
 from pyplant.store.journal import Rank
-from pyplant.store.objects import is_object_name
+from pyplant.store.object_names import is_object_name
 from pyplant.store.scratch import MIN_LEFTOVER_AGE, abandoned_scratch
 from pyplant.store.warehouse import COLLECTING, Warehouse
 
@@ -52,6 +53,7 @@ QUARANTINE_AGE = 7 * 86400.0
 
 _MERGING = "merging"  # the claim of a process that merges the journal
 _MAX_WAIT = 10.0  # seconds to wait for another process that collects
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _FREE_JOURNAL = 1 << 16  # bytes; a journal that is not longer does not count
 _TARGET = 0.9  # of max_size, so that a long journal is not merged after each run
 
@@ -253,28 +255,54 @@ class _Collector:
             return CollectionReport(stored=size)
         # Found before the claim is taken: it takes long, and processes that find executions wait for the claim.
         verifying = {trace.rank for trace in self._verifying()}
-        if not self._outdated(max_size, verifying)[0] or not self._claims.take_within(COLLECTING, max_wait):
+        if not self._outdated(max_size, verifying)[0]:
+            if journal:  # runs that find all up to date add lines, too
+                self._merge_journal(thrifty=True)
+            return CollectionReport(stored=size)
+        if not self._claims.take_within(COLLECTING, max_wait):
             return CollectionReport(stored=size)
         try:
             # Decided again: until the claim was taken, others may have used, added or evicted executions.
             self._ledger.refresh()
             outdated, sizes = self._outdated(max_size, verifying)
-            if outdated:
-                self._ledger.evict(outdated)
+            deleted = self._evict(outdated, sizes) if outdated else []
         finally:
             self._claims.release(COLLECTING)
         if journal and outdated:
-            merge_journal(self._warehouse, at_least=1, thrifty=True)
+            self._merge_journal(thrifty=True)
         self._ledger.refresh()  # another process may have stored one of these values again
         named = _objects(self._ledger.traces())
         unnamed = {name: size for name, size in sizes.items() if name not in named}
-        deleted = [name for name in unnamed if self._delete_if_unchanged(name)]
+        deleted += [name for name in unnamed if self._delete_if_unchanged(name)]
         return CollectionReport(
             results=len(outdated),
             objects=tuple(deleted),
             freed=sum(unnamed[name] for name in deleted),
             stored=sum(named.values()),
         )
+
+    def _evict(self, outdated: list[Rank], sizes: Mapping[str, int]) -> list[str]:
+        """Evict executions; return the names of objects that had to be deleted first, since the disk is full."""
+        try:
+            self._ledger.evict(outdated)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            # A process that finds one of these executions meanwhile computes its values again.
+            others = set(outdated)
+            kept = _objects(trace for trace in self._ledger.traces() if trace.rank not in others)
+            deleted = [name for name in sizes if name not in kept and self._delete_if_unchanged(name)]
+            self._ledger.evict(outdated)
+            return deleted
+        return []
+
+    def _merge_journal(self, *, thrifty: bool = False) -> None:
+        try:
+            merge_journal(self._warehouse, at_least=1, thrifty=thrifty)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            logger().warning("The journal of %s could not be merged: %s", self._root, error)
 
     def _outdated(self, max_size: int, verifying: AbstractSet[Rank]) -> tuple[list[Rank], dict[str, int]]:
         """Return the history to evict, and the sizes of the objects that it names.
@@ -330,12 +358,13 @@ class _Collector:
     def collect_all(self, max_size: int, quarantine_age: float) -> CollectionReport:
         """Evict history beyond ``max_size``, merge the journal and delete leftovers."""
         self._warehouse.leftovers.wait()
+        # First what takes no line of the journal, for which a full disk has no room.
+        leftovers = {**self._clear_scratch(), **self._clear_quarantine(quarantine_age)}
         before = self._journal_bytes()
         collection = self.collect_history(max_size, _MAX_WAIT)
         self._warehouse.claims.living()  # deletes the files of dead processes
         # After the evictions, whose traces need not be copied then.
-        merge_journal(self._warehouse, at_least=1)
-        leftovers = {**self._clear_scratch(), **self._clear_quarantine(quarantine_age)}
+        self._merge_journal()
         orphans, young = self.delete_orphans()
         return replace(
             collection,

@@ -39,7 +39,8 @@ from pyplant.store.layout import check_plant, is_unwritable, open_plant, plant_i
 from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
 from pyplant.store.leftovers import Leftovers
-from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
+from pyplant.store.object_names import safe_suffix
+from pyplant.store.objects import HashingSink, ObjectStore
 from pyplant.store.read_only_files import ReadOnlyFiles
 from pyplant.store.seals import Seals
 
@@ -59,7 +60,6 @@ COLLECTING = "collecting"
 TypeLike = "Ingredient.Type | type[IngredientSpec] | IngredientSpec | str | None"
 
 _MAX_WAIT = 10.0  # seconds to wait for another process that collects garbage
-_LINE_BYTES = 500  # of a usual line of the journal
 _MAX_UNSYNCED_SECONDS = 1.0  # computing time that a power cut may cost
 
 
@@ -148,8 +148,7 @@ class Warehouse:
         if read_only:
             self.claims.trouble = self.leases.trouble = OSError(errno.EROFS, "the plant is read-only")
         self.leftovers = Leftovers(self.files, root)
-        self.bytes_added = 0
-        """Bytes of committed results since the size of the plant was last checked."""
+        self._object_bytes = 0  # of committed results
         self.is_closed = False
         # Where values that run code are written if others can write in the plant.
         self._private: Path | None = None
@@ -311,7 +310,11 @@ class Warehouse:
             message = f"Ingredient {name!r}: a suffix is a dot with letters and digits, such as '.png', not {suffix!r}."
             raise NotAllocatedError(message)
         path = self._new_path(spec, suffix)
-        return Allocation(name, spec, path, spec.allocate(path, **options), temporary)
+        try:
+            return Allocation(name, spec, path, spec.allocate(path, **options), temporary)
+        except BaseException:
+            self.files.remove(path)  # its space may be reserved already
+            raise
 
     def finish(self, allocation: Allocation) -> Ingredient:
         """Complete an allocated value and store it; it is not visible to other processes yet."""
@@ -388,7 +391,7 @@ class Warehouse:
             message = "a forked process cannot write the plant of its parent; open it again there"
             raise OSError(errno.EROFS, message)
         # Counted even if the write fails below: the objects are on the disk already.
-        self.bytes_added += sum(output.size for output in trace.stored) + _LINE_BYTES
+        self._object_bytes += sum(output.size for output in trace.stored if output.object)
         self._unsynced_seconds += trace.seconds
         sync = self._unsynced_seconds >= _MAX_UNSYNCED_SECONDS
         if sync:
@@ -396,9 +399,16 @@ class Warehouse:
         numbered = self.ledger.add_trace(
             trace, sync=sync, announce=lambda made: self._write_lease([made], configuration)
         )
+        for output in trace.stored:
+            self.objects.unnamed.pop(output.object, None)
         if sync:
             self._unsynced_seconds = 0.0
         return numbered
+
+    @property
+    def bytes_added(self) -> int:
+        """Bytes of values and of lines of the journal that this process has written."""
+        return self._object_bytes + self.journal.written_bytes
 
     def lease(self, traces: Collection[Trace], configuration: str = "") -> list[Trace]:
         """Prevent other processes from evicting these executions until this plant is closed.
@@ -447,7 +457,9 @@ class Warehouse:
             self.journal.close()
         self.claims.close()
         self.leases.close()
+        self.objects.delete_unnamed(tuple(self.objects.unnamed))  # of results that could not be stored
         self.objects.clear_scratch()
+        self.objects.clear_overlay()
         if self._private is not None:
             self.files.remove_tree(self._private)
 

@@ -210,6 +210,7 @@ def _execute(request: TaskRequest) -> TaskReply:
     # Syncing is left to the coordinator, which does it once for all results.
     unsynced = tuple(path.name for path in objects.unsynced)
     objects.unsynced.clear()
+    objects.unnamed.clear()  # the coordinator names them
     return TaskReply(
         outcome,
         forwarder.take_items(),

@@ -335,6 +335,38 @@ def test_a_run_waits_a_minute_for_a_stopped_process(plants, hold, monkeypatch, c
     assert "run_reactor('slow', force=True)" in line
 
 
+def test_a_process_that_holds_a_whole_chain_is_waited_for_once(plants, tmp_path):
+    plants[0].set_config({"order": "left first"})
+    context, claims = session_of(plants[0]).context(), plants[0]._warehouse.claims
+    for name in ("left", "right"):
+        assert claims.take(context.claim_key(*context.literal_senders(name)))
+    blocked = []
+    with Plant(tmp_path / "plant", progress=False, claim_timeout=0.1) as plant:
+        plant.add_reactor([left, right])
+        plant.set_config({"order": "left first"})
+        plant.add_event_listener(
+            lambda event: blocked.append(event.reactor) if isinstance(event, ReactorBlocked) else None
+        )
+        assert plant.get("left") == 1
+    assert set(blocked) == {"left"}
+
+
+def test_what_a_third_process_has_stored_without_a_claim_is_found(hold, tmp_path):
+    hold("slow")
+    starts = []
+
+    def get(timeout):
+        with Plant(tmp_path / "plant", progress=False, claim_timeout=timeout) as plant:
+            plant.add_reactor(slow)
+            plant.add_event_listener(
+                lambda event: starts.append(event.reactor) if isinstance(event, ReactorStarted) else None
+            )
+            return plant.get("slow")
+
+    assert at_once(lambda: get(0.1), lambda: get(2.0)) == [1, 1]
+    assert starts == ["slow"]
+
+
 def test_who_waited_for_another_configuration_waits_for_no_third(plants, hold, monkeypatch):
     monkeypatch.setattr(claims_guard, "_EMIT_INTERVAL", 0.01)
     for size, plant in enumerate(plants):
@@ -401,6 +433,22 @@ def test_without_claims_everything_else_works(plants, monkeypatch):
     monkeypatch.setattr(Files, "has_shared_locks", lambda self, path: True)
     with pytest.warns(PlantWarning, match="Claims do not work in .*Permission denied"):
         assert plants[0].get("slow") == 1
+
+
+def test_after_a_full_disk_claims_are_held_again(plants, starts, monkeypatch):
+    def full(self, path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Files, "lock", full)
+    monkeypatch.setattr(Files, "has_shared_locks", lambda self, path: True)
+    with pytest.warns(PlantWarning, match="Claims do not work"):
+        for plant in plants[:2]:
+            plant.run_reactor(slow, force=True)
+    monkeypatch.undo()
+    starts.clear()
+    assert at_once(*(lambda plant=plant: plant.get("large") for plant in plants[:2])) == [bytes(5000)] * 2
+    assert starts == ["large"]
+    assert plants[0]._warehouse.leases.used()
 
 
 def test_a_cycle_of_waiting_processes_is_broken(plants, starts, monkeypatch):

@@ -3,6 +3,8 @@
 import errno
 import traceback
 import weakref
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -470,3 +472,83 @@ def test_notes_that_cannot_be_written_do_not_affect_the_run(tmp_path, monkeypatc
 
         monkeypatch.setattr(type(plant._warehouse.journal), "flush", full)
         assert plant.get("total") == 3
+
+
+class TestWithoutResult:
+    """What a reactor has sent does not stay if its execution is not stored."""
+
+    @staticmethod
+    def objects(plant):
+        return [path for path in (plant.directory / "objects").rglob("*") if path.is_file()]
+
+    @pytest.mark.parametrize("executor", [None, 2])
+    def test_what_a_failing_reactor_sent_is_deleted(self, tmp_path, executor):
+        with Plant(tmp_path / "plant", progress=False, executor=executor) as plant:
+            plant.add_reactor(sends_and_fails)
+            with pytest.raises(ZeroDivisionError):
+                plant.run_reactor(sends_and_fails)
+            assert self.objects(plant) == []
+            assert not list((plant.directory / "tmp").rglob("*.npy"))
+
+    @pytest.mark.parametrize("first", [True, False])
+    def test_what_another_result_has_too_stays(self, plant, first):
+        plant.add_reactor([sends_and_fails, sends_the_same])
+        for reactor in (sends_the_same, sends_and_fails)[:: 1 if first else -1]:
+            with suppress(ZeroDivisionError):
+                plant.run_reactor(reactor)
+        assert len(self.objects(plant)) == 1
+        assert plant.run_reactor(sends_the_same).cached
+        assert plant.get("same")[0] == 7
+
+    def test_what_fits_of_results_that_do_not_is_deleted_at_the_end(self, tmp_path, monkeypatch):
+        @ReactorFunc
+        def two(pipe):
+            pipe.send("one", np.arange(1000))
+            pipe.send("two", np.arange(2000))
+
+        with Plant(tmp_path / "plant", progress=False) as plant:
+            plant.add_reactor(two)
+            save = Warehouse._save_as
+
+            def full(warehouse, spec, name, value):
+                if name == "two":
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return save(warehouse, spec, name, value)
+
+            monkeypatch.setattr(Warehouse, "_save_as", full)
+            with pytest.warns(UnsavedWarning, match="'two'"):
+                assert plant.get("one")[-1] == 999
+        assert self.objects(plant) == []
+
+    def test_files_beside_an_allocated_path_are_deleted(self, plant):
+        @ReactorFunc
+        def writes_two(pipe):
+            path = pipe.allocate("shape", Ingredient.Type.file, suffix=".shp")
+            for suffix in ("", ".aux.xml"):
+                Path(path + suffix).write_text("x")
+            pipe.send("shape", path)
+
+        plant.add_reactor(writes_two)
+        assert Path(plant.get("shape")).read_text() == "x"
+        assert list((plant.directory / "tmp").iterdir()) == []
+
+    def test_an_allocation_that_fails_leaves_nothing(self, plant):
+        @ReactorFunc
+        def negative(pipe):
+            pipe.allocate("negative", Ingredient.Type.array, shape=(-5,))
+
+        plant.add_reactor(negative)
+        with pytest.raises(ValueError):
+            plant.run_reactor(negative)
+        assert list((plant.directory / "tmp").iterdir()) == []
+
+
+@ReactorFunc
+def sends_and_fails(pipe):
+    pipe.send("sent", np.full(1000, 7))
+    raise ZeroDivisionError
+
+
+@ReactorFunc
+def sends_the_same(pipe):
+    pipe.send("same", np.full(1000, 7))

@@ -5,6 +5,7 @@ fail, die, or lose power at a chosen one of them.
 """
 
 import errno
+import os
 from pathlib import Path
 
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
@@ -109,9 +110,10 @@ class RecordingFiles(HookedFiles):
 
 
 class FailingFiles(HookedFiles):
-    """A disk that is full from the ``nth`` change on; deleting still works."""
+    """A disk that fails from the ``nth`` change on, by default since it is full; deleting still works."""
 
-    def __init__(self, nth, *, once=False):
+    def __init__(self, nth, *, once=False, code=errno.ENOSPC):
+        self.code = code
         self.left = nth
         self.once = once
         self.failures = 0
@@ -122,7 +124,7 @@ class FailingFiles(HookedFiles):
         self.left -= 1
         if self.left == 0 or (self.left < 0 and not self.once):
             self.failures += 1
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            raise OSError(self.code, os.strerror(self.code), str(path))
 
 
 class Killed(BaseException):

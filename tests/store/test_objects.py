@@ -13,13 +13,12 @@ from pyplant.store import objects as objects_module
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.latest_lines import LatestLines
+from pyplant.store.object_names import is_object_name, safe_suffix
 from pyplant.store.objects import (
     INLINE_LIMIT,
     HashingSink,
     ObjectStore,
     hash_file,
-    is_object_name,
-    safe_suffix,
 )
 
 from . import SEALS, FailingFiles, RecordingFiles, flip, overwrite

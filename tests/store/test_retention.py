@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -23,7 +24,17 @@ from pyplant.store.retention import (
 from pyplant.store.scratch import abandoned_scratch, scratch_name
 from pyplant.store.warehouse import COLLECTING
 
-from . import LONG, FailingFiles, Killed, KilledFiles, RecordingFiles, TextSpec, a_trace, open_warehouse
+from . import (
+    LONG,
+    FailingFiles,
+    HookedFiles,
+    Killed,
+    KilledFiles,
+    RecordingFiles,
+    TextSpec,
+    a_trace,
+    open_warehouse,
+)
 
 DAY = 86400.0
 
@@ -44,6 +55,13 @@ def commit(warehouse, text, *, days_ago=0.0, size=10_000, configuration="", **op
     """Commit one result of ``size`` bytes."""
     saved = warehouse.save("x", (text * size)[:size], TextSpec)
     return warehouse.commit(a_trace(saved, finished=time.time() - days_ago * DAY, **options), configuration)
+
+
+def killed(warehouse):
+    """Close the store of a process that died after it had stored a value and before it named it."""
+    warehouse.save("x", LONG, TextSpec)
+    warehouse.objects.unnamed.clear()
+    warehouse.close()
 
 
 def texts(warehouse):
@@ -195,12 +213,12 @@ class TestOrder:
         assert places == sorted(places)
 
     def test_if_an_eviction_fails_the_object_stays(self, root):
-        files = FailingFiles(1000)
+        files = FailingFiles(1000, code=errno.EIO)
         warehouse = open_warehouse(root, files=files)
         for letter in "ab":
             commit(warehouse, letter)
         files.left = 1
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OSError, match="Input/output error"):
             collect(warehouse, 0)
         assert texts(warehouse) == texts(open_warehouse(root)) == ["a", "b"]
 
@@ -638,6 +656,31 @@ class TestSmallValues:
         assert self.size(root) < 20_000
 
 
+class FullFiles(HookedFiles):
+    """A disk that is full until an object is deleted."""
+
+    is_full = False
+
+    def before(self, call, path):
+        if call in ("unlink", "remove_tree"):
+            self.is_full = self.is_full and "objects" not in path.parts and "tmp" not in path.parts
+        elif self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+class TestFullDisk:
+    @pytest.mark.parametrize("options", [{}, {"unused_for": 0.0}])
+    def test_history_makes_room(self, root, options):
+        warehouse = open_warehouse(root, files=(files := FullFiles()))
+        for letter in "abc":
+            commit(warehouse, letter, days_ago=1)
+        files.is_full = True
+        collection = collect(warehouse, 10_000 if not options else 10**9, **options)
+        assert collection.results == len(collection.objects) == 2
+        assert collection.freed == 20_000
+        assert texts(warehouse) == texts(open_warehouse(root)) == ["c"]
+
+
 class TestUnused:
     def test_history_that_was_not_used_goes_whatever_its_size(self, warehouse):
         commit(warehouse, "a", days_ago=40)
@@ -678,17 +721,13 @@ class TestLeftovers:
         other.close()
 
     def test_all_go_where_no_other_process_has_scratch(self, warehouse, root):
-        other = open_warehouse(root)
-        other.save("x", LONG, TextSpec)
-        other.close()
+        killed(open_warehouse(root))
         assert collect(warehouse, 10**9).freed == len(LONG)
         assert warehouse.objects.sizes() == {}
 
     def test_after_the_death_of_a_process_they_go_when_a_run_ends(self, root):
-        killed = open_warehouse(root)
-        killed.save("x", LONG, TextSpec)
         warehouse = open_warehouse(root)
-        killed.close()
+        killed(open_warehouse(root))
         collect(warehouse, 10**9, only_if_needed=True)
         assert len(warehouse.objects.sizes()) == 1  # nothing told of a death, so nothing is listed
         warehouse.leftovers.are_found = True
@@ -729,9 +768,9 @@ class TestLeftovers:
 
     @pytest.mark.parametrize("only_if_needed", [False, True])
     def test_objects_that_a_later_version_may_name_stay(self, root, only_if_needed):
-        with closing(open_warehouse(root)) as writer:
-            writer.save("x", LONG, TextSpec)
-            writer.journal.append("t", "code.s0", {"unknown": 1})
+        writer = open_warehouse(root)
+        writer.journal.append("t", "code.s0", {"unknown": 1})
+        killed(writer)
         warehouse = open_warehouse(root)
         warehouse.leftovers.are_found = True
         collect(warehouse, 10**9, now=time.time() + 2 * DAY, only_if_needed=only_if_needed)
