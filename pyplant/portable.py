@@ -19,6 +19,7 @@ from blake3 import blake3
 from pyplant import _paths
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.ingredient import Ingredient
+from pyplant.specs.base import StreamSpec
 from pyplant.store.files import Files, unique_name
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.keys import signing_key
@@ -121,11 +122,18 @@ def _copy(warehouse: Warehouse, number: int, ingredient: Ingredient, directory: 
             message = f"Ingredient {ingredient.name!r} cannot be exported. {error} Compute it again first."
             raise DamagedError(message) from error
         copyfile(stored, path)
+    # Of what was stored, and not of the file: another user may be able to write to the folder, and this is what is signed.
+    digest = (
+        ingredient.object.partition(".")[0] if ingredient.inline is None else hash_bytes(ingredient.inline)
+    )
+    if hash_file(path) != digest:
+        message = f"Ingredient {ingredient.name!r} cannot be exported: it changed while it was copied."
+        raise DamagedError(message)
     entry = {
         "name": ingredient.name,
         "format": ingredient.format,
         "file": path.name,
-        "digest": hash_file(path),
+        "digest": digest,
         "metadata": ingredient.metadata,
         "inline": ingredient.inline is not None,
     }
@@ -179,7 +187,8 @@ def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str,
 
 def _load(formats: FormatRegistry, root: Path, item: dict[str, Any]) -> Any:
     path = root / Path(item["file"]).name  # the name alone, which cannot lead out of the folder
-    runs_code = formats.spec(item["format"]).runs_code
+    spec = formats.spec(item["format"])
+    runs_code = spec.runs_code
     # What runs code is loaded from a copy: others who may write to the folder could replace the file once it is verified.
     content = path.read_bytes() if path.is_file() and (runs_code or item["inline"]) else None
     digest = hash_bytes(content) if content is not None else hash_file(path) if path.is_file() else ""
@@ -196,6 +205,8 @@ def _load(formats: FormatRegistry, root: Path, item: dict[str, Any]) -> Any:
         content if item["inline"] else None,
         signed=item.get("signature") == _signature(item),
     )
+    if isinstance(spec, StreamSpec):
+        return formats.parse(ingredient, Files().map_private(path) if content is None else content)
     if not runs_code or content is None:
         return formats.load(ingredient, path)
     with Files().private_copy(content, path.suffix) as copy:

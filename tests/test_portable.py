@@ -1,6 +1,7 @@
 """Folders of values that need no plant."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import pyplant
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
+from pyplant.specs.array import ArraySpec
 from pyplant.store import keys
 from pyplant.store.objects import hash_bytes
 
@@ -116,6 +118,31 @@ def test_a_pickle_is_loaded_as_it_was_when_it_was_verified(exported, monkeypatch
     monkeypatch.setattr(Path, "read_bytes", replaced)
     monkeypatch.setattr("pyplant.portable.hash_file", lambda path: hash_bytes(replaced(path)))
     assert pyplant.load_ingredients(exported)["thing"] == {1: {2, 3}}
+
+
+def test_an_object_that_changes_while_it_is_exported_is_not_signed(tmp_path, monkeypatch):
+    copyfile = shutil.copyfile
+
+    def another_file(source, target):
+        copyfile(source, target)
+        Path(target).write_bytes(b"of another user who may write to the plant")
+
+    monkeypatch.setattr(shutil, "copyfile", another_file)
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor(send_some)
+        with pytest.raises(DamagedError, match="changed while it was copied"):
+            plant.export(["big/../array"], tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_values_of_another_user_are_checked(exported, monkeypatch):
+    monkeypatch.setattr("pyplant.portable.signing_key", lambda: b"another user's key".ljust(32))
+    checked = []
+    monkeypatch.setattr(ArraySpec, "validate", lambda self, buffer, metadata: checked.append(len(buffer)))
+    pyplant.load_ingredients(exported, trust=True)
+    assert len(checked) == 1
+    monkeypatch.undo()
+    assert pyplant.load_ingredients(exported)["number"] == 3
 
 
 def test_pickles_of_another_user_need_trust(exported, monkeypatch):

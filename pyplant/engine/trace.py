@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pyplant.engine.validate import count, finite, mapping, str_dict, str_list, string, timestamp
-from pyplant.ingredient import Ingredient
+from pyplant.ingredient import IN_MEMORY, Ingredient
 
 __all__ = ["Branch", "Dependency", "DependencyKind", "Note", "Question", "Trace", "TraceTree"]
 
@@ -251,6 +251,8 @@ def _output_to_json(output: Ingredient) -> list[Any]:
 
 def _output_from_json(data: list[Any], signed: bool, shared: Callable[[str], str]) -> Ingredient:  # noqa: FBT001 - private
     name, spec, digest, stored = map(shared, str_list(data[:4]))
+    if spec == IN_MEMORY:  # a value that could not be stored, of which no execution is recorded
+        raise ValueError(data)
     size, metadata, inline = data[4:]
     content = None if inline is None else bytes.fromhex(inline)
     # `signed` comes from the seal of the journal line. A field of the data could be forged: a signed pickle

@@ -60,6 +60,7 @@ from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.origin import begin_generation, defining_packages, follow_packages
 from pyplant.fingerprint.reactor_packages import follow_used_packages
 from pyplant.reads.recorder import Tracking
+from pyplant.specs.recorded import RecordedSpec
 from pyplant.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -318,6 +319,8 @@ class Session:
         front_end = frontend.current()
         if front_end is None or trace.recorded is None:
             return False
+        if not trace.recorded.signed and trace.recorded.format != RecordedSpec.name:
+            return False  # HTML of another user; in its own format the warehouse refuses it
         try:
             recorded = self.warehouse.load(trace.recorded)
         except DamagedError as error:

@@ -19,7 +19,7 @@ from pyplant.errors import DamagedError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.ingredient import Ingredient
 from pyplant.reads import environment, working_directory
-from pyplant.reads.manifests import ManifestEntry, answer_digest, entries
+from pyplant.reads.manifests import ManifestEntry, answer_digest, entries, questions_digest
 from pyplant.store.inputs import ABSENT, TOUCHED, UNREADABLE, HashLimit
 from pyplant.store.warehouse import Warehouse
 
@@ -62,6 +62,12 @@ class Outside:
 
     def digest(self, kind: DependencyKind, name: str) -> str:
         """Return the present digest of something, by its kind and recorded name."""
+        try:
+            return self._digest(kind, name)
+        except (ValueError, RecursionError):  # no such name can exist; a record of another user may have any
+            return UNREADABLE
+
+    def _digest(self, kind: DependencyKind, name: str) -> str:
         if kind is DependencyKind.FILE:
             return self._files.digest(name, self._limit)
         if kind is DependencyKind.ENVIRONMENT:
@@ -85,7 +91,8 @@ class Outside:
         # Manifests of one question list the same reads, so any of them will do.
         for manifest in self._warehouse.ledger.manifests(name):
             found = self._entries(manifest)
-            if found:
+            # Another user may have stored one that lists other reads under this name.
+            if found and questions_digest(found) == name:
                 digests = [self.digest(entry.kind, entry.name) for entry in found]
                 return TOUCHED if TOUCHED in digests else answer_digest(digests)
         return ""
@@ -108,9 +115,15 @@ class Outside:
         return found
 
 
+_MAX_SOURCE = 1 << 26  # bytes
+
+
 def source(path: str) -> str:
     """Return the digest of the code in a file, without its comments and layout."""
     try:
+        info = os.stat(path)
+        if not stat.S_ISREG(info.st_mode) or info.st_size > _MAX_SOURCE:  # a device may have no end
+            return UNREADABLE
         with open(path, "rb") as file:
             content = file.read()
     except (FileNotFoundError, NotADirectoryError):

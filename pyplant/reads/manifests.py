@@ -16,7 +16,15 @@ from pyplant.engine.validate import str_list
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.inputs import HashedFile
 
-__all__ = ["MANY", "ManifestEntry", "answer_digest", "as_dependency", "entries", "manifest"]
+__all__ = [
+    "MANY",
+    "ManifestEntry",
+    "answer_digest",
+    "as_dependency",
+    "entries",
+    "manifest",
+    "questions_digest",
+]
 
 MANY = 100
 """Reads between two other dependencies from which on they form a manifest."""
@@ -69,6 +77,11 @@ def as_dependency(items: Sequence[str]) -> Dependency:
     """Return the dependency that stands for all reads in a manifest."""
     questions = answer_digest(items[::_ITEMS])
     return Dependency(DependencyKind.MANIFEST, (questions,), (answer_digest(items[1::_ITEMS]),))
+
+
+def questions_digest(found: Iterable[ManifestEntry]) -> str:
+    """Return the name of the dependency on these reads."""
+    return answer_digest(f"{entry.kind.value}{entry.name}" for entry in found)
 
 
 def answer_digest(digests: Iterable[str]) -> str:

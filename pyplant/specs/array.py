@@ -35,6 +35,7 @@ __all__ = ["ArraySpec", "contiguous_bytes"]
 # NumPy refuses headers above 10,000 bytes unless told otherwise, since ast.literal_eval could crash on long ones. On all
 # that were tried, Python 3.11 raises an error instead. A megabyte holds some 30,000 fields.
 _MAX_HEADER = 1 << 20
+_MAX_EMPTY = 1 << 32  # elements without bytes, of which a file of another user could name any number
 _LENGTH = slice(8, 12)  # where a header of format 2.0 has its own length, after magic string and version
 _COPY_BYTES = 1 << 24  # bytes of a non-contiguous array that are copied at once; bounds the memory
 
@@ -222,6 +223,9 @@ class ArraySpec(StreamSpec):
         shape, fortran, dtype = npy.read_array_header_2_0(head, max_header_size=_MAX_HEADER)
         if dtype.hasobject:
             message = "not an array that PyPlant wrote"
+            raise ValueError(message)
+        if not dtype.itemsize and math.prod(shape) > _MAX_EMPTY:
+            message = f"{math.prod(shape):,} elements without content"
             raise ValueError(message)
         dtype = _aligned(dtype) if metadata.get("aligned") else dtype
         array: Any = np.ndarray(shape, dtype, buffer, head.tell(), order="F" if fortran else "C")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-__all__ = ["arrow_table", "refuse_compressed"]
+__all__ = ["arrow_table", "cell_count", "refuse_compressed"]
 
 _MAGIC = b"ARROW1\0\0"
 _HEADER_TYPE, _HEADER = 1, 2  # fields of a message
@@ -35,6 +35,49 @@ def arrow_table(buffer: Any) -> Any:
     import pyarrow as pa
 
     return pa.ipc.open_stream(_stream(buffer)).read_all()
+
+
+def cell_count(table: Any) -> int:
+    """Return the number of values in a table when it is a frame, those in lists and structures and columns of nulls included.
+
+    Views are counted by the length of what they show, since any number of them may show the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If values are shown many times in a way that PyPlant does not write: views of views, runs of texts.
+    """
+    return sum(_cells(chunk) for column in table.columns for chunk in column.chunks)
+
+
+def _cells(array: Any, *, is_nested: bool = False) -> int:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind, count = array.type, len(array)
+    if isinstance(array, pa.ExtensionArray):
+        return _cells(array.storage, is_nested=is_nested)
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        lengths = np.frombuffer(array.buffers()[1], "<i4")[4 * array.offset :: 4][:count]  # of 16 bytes each
+        return count + int(np.abs(lengths.astype("i8")).sum())
+    if pa.types.is_struct(kind) or pa.types.is_union(kind):
+        fields = (array.field(index) for index in range(kind.num_fields))
+        return count + sum(_cells(field, is_nested=True) for field in fields)
+    if pa.types.is_map(kind):
+        return count + _cells(array.keys, is_nested=True) + _cells(array.items, is_nested=True)
+    is_view = pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
+    repeats = is_view or pa.types.is_run_end_encoded(kind) or (is_nested and pa.types.is_dictionary(kind))
+    if repeats and not pa.types.is_primitive(kind.value_type):
+        message = f"repeated values of the type {kind}, which PyPlant does not write"
+        raise ValueError(message)
+    if pa.types.is_dictionary(kind):
+        return count + _cells(array.dictionary)
+    if is_view:
+        return count + int(pc.sum(pc.list_value_length(array)).as_py() or 0) + _cells(array.values)
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    has_values = is_list or pa.types.is_run_end_encoded(kind)
+    return count + (_cells(array.values, is_nested=True) if has_values else 0)
 
 
 def refuse_compressed(buffer: Any) -> None:

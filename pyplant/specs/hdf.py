@@ -199,10 +199,11 @@ def _refuse_other_files(stream: Any) -> None:
     Raises
     ------
     ValueError
-        If it has external or symbolic links, external storage or virtual datasets.
+        If it has external or symbolic links, external storage or virtual datasets, or what h5py takes for pointers.
     """
     import h5py
 
+    _refuse_pointers(stream)
     # By address, since hard links may lead to a group several times, or back to a group above.
     groups, seen = [stream], {address(stream)}
     while groups:
@@ -210,6 +211,7 @@ def _refuse_other_files(stream: Any) -> None:
         for name in group:
             link = group.get(name, getlink=True)
             item = group[name] if isinstance(link, h5py.HardLink) else None
+            _refuse_pointers(item)
             if isinstance(item, h5py.Group):
                 if address(item) not in seen:
                     seen.add(address(item))
@@ -217,6 +219,26 @@ def _refuse_other_files(stream: Any) -> None:
             elif item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
                 message = f"{name!r} in the HDF5 file refers to another place; a plant stores only what is in the file itself."
                 raise ValueError(message)
+
+
+def _refuse_pointers(item: Any) -> None:
+    """Refuse types that h5py reads as NumPy's objects, of which the file would hold the addresses."""
+    import h5py
+
+    if item is None:
+        return
+    types = [h5py.h5a.open(item.id, name).get_type() for name in map(os.fsencode, item.attrs)]
+    types += [item.id.get_type()] if isinstance(item, h5py.Dataset) else []
+    types += [item.id] if isinstance(item, h5py.Datatype) else []
+    while types:
+        found = types.pop()
+        if isinstance(found, h5py.h5t.TypeCompoundID):
+            types += [found.get_member_type(index) for index in range(found.get_nmembers())]
+        elif isinstance(found, h5py.h5t.TypeArrayID | h5py.h5t.TypeVlenID):
+            types.append(found.get_super())
+        elif isinstance(found, h5py.h5t.TypeOpaqueID) and found.dtype.hasobject:
+            message = f"{item.name!r} in the HDF5 file holds addresses of objects."
+            raise ValueError(message)
 
 
 def refuse_other_files_in(content: bytes) -> None:

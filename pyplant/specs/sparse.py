@@ -132,14 +132,22 @@ class ScipySparseSpec(StreamSpec):
 
     def validate(self, buffer: Any, metadata: Metadata) -> None:
         view = memoryview(buffer)
-        name = json.loads(bytes(view[8 : 8 + int.from_bytes(view[:8], "little")]))["class"]
-        if (
-            name.partition("_")[0] in _BY_COO
-            and max(metadata["shape"], default=0) > _MAX_ROWS + len(view) * 8
-        ):
+        head = json.loads(bytes(view[8 : 8 + int.from_bytes(view[:8], "little")]))
+        form = head["class"].partition("_")[0]
+        if head["format"] != ("coo" if form in _BY_COO else form):
+            message = f"a {head['class']} in the format {head['format']}, which PyPlant does not write"
+            raise ValueError(message)
+        if form in _BY_COO and max(metadata["shape"], default=0) > _MAX_ROWS + len(view) * 8:
             message = f"a matrix of the shape {metadata['shape']} in {len(view):,} bytes"
             raise ValueError(message)
         value = self.parse(buffer, metadata)
+        if (
+            value.format == "dia"
+            and value.offsets.size
+            and abs(value.offsets.astype("i8")).max() > max(value.shape)
+        ):
+            message = "diagonals outside of a sparse matrix"
+            raise ValueError(message)
         # SciPy's code in C trusts the indices.
         if value.format in ("csr", "csc", "bsr"):
             # SciPy itself checks nothing more if the last pointer says that the matrix is empty.

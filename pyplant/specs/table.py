@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import pyplant.specs.table_digest  # noqa: F401 - teaches the encoder of values what tables are
 from pyplant.errors import UndigestibleError, UnsavableError
 from pyplant.fingerprint.fingerprint import digest_of
-from pyplant.specs.arrow_messages import arrow_table, refuse_compressed
+from pyplant.specs.arrow_messages import arrow_table, cell_count, refuse_compressed
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 
 __all__ = ["TableSpec"]
 
-_MAX_ROWS = 1_000_000  # of a table of another user beyond those that take at least a bit each
+_MAX_CELLS = 1_000_000  # of a table of another user beyond those that take at least a bit each
 
 
 def _library(value: Any) -> str:
@@ -85,8 +85,9 @@ class TableSpec(StreamSpec):
     def validate(self, buffer: Any, metadata: Metadata) -> None:
         refuse_compressed(buffer)
         table = arrow_table(buffer)
-        if table.num_rows > _MAX_ROWS + 8 * len(memoryview(buffer)):
-            message = f"{table.num_rows:,} rows do not fit into {len(memoryview(buffer)):,} bytes"
+        cells = cell_count(table)
+        if cells > _MAX_CELLS + 8 * len(memoryview(buffer)):
+            message = f"{cells:,} cells do not fit into {len(memoryview(buffer)):,} bytes"
             raise ValueError(message)
         table.validate(full=True)
 

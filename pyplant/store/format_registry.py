@@ -107,7 +107,9 @@ class FormatRegistry:
             return spec.parse(buffer, ingredient.metadata)
         except MemoryError:
             raise  # the stored value may be intact
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if not _is_of_value(error):
+                raise
             raise _load_error(ingredient, error) from error
 
     def load(self, ingredient: Ingredient, path: Path) -> Any:
@@ -117,7 +119,9 @@ class FormatRegistry:
             return spec.load(path, ingredient.metadata)
         except MemoryError:
             raise  # the stored value may be intact
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if not _is_of_value(error):
+                raise
             raise _load_error(ingredient, error) from error
 
     def trusted_spec(self, ingredient: Ingredient) -> IngredientSpec:
@@ -139,6 +143,11 @@ class FormatRegistry:
             self._has_warned = True
             warn(DamageWarning, message)
         raise UntrustedError(message)
+
+
+def _is_of_value(error: BaseException) -> bool:
+    """Return whether a library raised an error because of the value; Polars raises one that is no ``Exception``."""
+    return isinstance(error, Exception | SystemExit) or type(error).__name__ == "PanicException"
 
 
 def _load_error(ingredient: Ingredient, error: BaseException) -> DamagedError:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,10 @@ from pyplant.store.seals import Seals
 __all__ = ["Journal", "JournalEntry"]
 
 _SUFFIX = ".log"
+_FILE = re.compile(
+    r"[\w-]{1,100}\.log", re.ASCII
+)  # PyPlant writes no other names, and they become parts of lines
+_MAX_UNSIGNED = 1 << 60  # above are numbers that lines of this user can have and others cannot use up
 _CHECK_BYTES = 8
 _MAX_FRAME = 192  # bytes of a line besides key and payload
 _READ_BYTES = 1 << 20  # bytes read at once
@@ -186,7 +191,8 @@ class Journal:
 
     def files(self) -> dict[str, int]:
         """Return the files of the journal and their sizes in bytes."""
-        return self._files.sizes(self._directory, _SUFFIX)
+        found = self._files.sizes(self._directory, _SUFFIX)
+        return {name: size for name, size in found.items() if _FILE.fullmatch(name)}
 
     def read_again(self, places: Iterable[int]) -> Iterator[JournalEntry]:
         """Yield lines that were read before, in the order of their places.
@@ -285,6 +291,8 @@ class Journal:
             number = count(int(text))
             # The seal covers the writer only if the line names it; a file can be renamed.
             signed = signed and bool(merged)
+            if not signed and number > _MAX_UNSIGNED:
+                return None
             writer = intern(merged.decode()) or writer
             entry = JournalEntry(kind.decode(), key.decode(), number, writer, payload, seal, signed, place)
         except ValueError:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pyplant._formatting import clean
 from pyplant.errors import DamageWarning, FormatError, PlantDirError, StoreError, warn
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.files import Files, unique_name
@@ -125,9 +126,7 @@ def _is_ready(files: Files, root: Path) -> bool:
     # not turn a project into a plant.
     foreign = sorted(names - PARTS)
     if foreign and not has_journal:
-        message = (
-            f"{root} holds other files ({', '.join(foreign[:3])}); a plant needs a directory of its own."
-        )
+        message = f"{root} holds other files ({clean(', '.join(foreign[:3]))}); a plant needs a directory of its own."
         raise PlantDirError(message)
     if has_journal or "FORMAT" in names:
         warn(
@@ -224,7 +223,7 @@ def _version(files: Files, root: Path) -> Any:
 def _check_version(root: Path, version: Any) -> None:
     if version != FORMAT:
         message = (
-            f"The plant {root} has format {version}, and this version of PyPlant knows format {FORMAT}. "
+            f"The plant {root} has format {clean(str(version))}, and this version of PyPlant knows format {FORMAT}. "
             f"Upgrade PyPlant, or choose another directory; nothing was changed."
         )
         raise FormatError(message)

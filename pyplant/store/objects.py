@@ -417,9 +417,9 @@ class ObjectStore:
     def is_private(self, stored: str) -> bool:
         """Return whether no other user can write to an object or replace it, nor any folder that it is in."""
         path = self.path(stored)
-        return self._is_place_private(path.parents[1]) and (
-            self._files.is_private(path.parents[2])
-            or all(self._files.is_private(part, readable=True) for part in (path.parent, path))
+        # The file also in a private plant: somebody may have put it there while the plant was shared, and own it.
+        return self._is_place_private(path.parents[1]) and all(
+            self._files.is_private(part, readable=True) for part in (path.parent, path)
         )
 
     def is_scratch_private(self) -> bool:
@@ -469,6 +469,8 @@ class ObjectStore:
         return self._move_to_quarantine(self.path(stored))
 
     def _move_to_quarantine(self, path: Path) -> Path:
+        if not self._files.is_directory(path.parent):
+            return path  # a link to a directory whose files are not those of the plant
         root = self._root if path.is_relative_to(self._root) else self._writable_root()
         quarantined = root / "quarantine" / f"{path.name}.{unique_name(8)}"
         self._files.make_directory(quarantined.parent)
@@ -476,13 +478,9 @@ class ObjectStore:
         return quarantined
 
     def delete(self, stored: str, known: Identity) -> bool:
-        """Delete an object; return whether it is gone.
-
-        It stays if it is not the ``known`` file any more, since another process has stored the same value again and
-        replaced it (:meth:`publish`).
-        """
+        """Delete an object, unless another process has replaced the ``known`` file; return whether it is gone."""
         path = self.path(stored)
-        if not _is_same_file(self._files.identity(path), known):
+        if not (self._files.is_directory(path.parent) and _is_same_file(self._files.identity(path), known)):
             return False
         # Moved before it is deleted, since the file may be replaced until then, and a file cannot be deleted under the
         # condition that it is the known one.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyplant.engine.trace import Dependency, DependencyKind, Note, Trace, TraceTree
-from pyplant.ingredient import Ingredient
+from pyplant.ingredient import IN_MEMORY, Ingredient
 
 P, I = DependencyKind.PARAMETER, DependencyKind.INGREDIENT
 
@@ -133,3 +133,9 @@ def test_a_look_up_takes_as_many_steps_as_there_are_dependencies(count):
         steps += 1
     assert steps == depth
     assert branch.leaf.number == 0
+
+
+def test_a_value_that_was_never_stored_is_no_output_of_a_record():
+    data = Trace("r", "f", (), (Ingredient("x", IN_MEMORY, "d"),)).to_json()
+    with pytest.raises(ValueError):
+        Trace.from_json(data, 1, "w")

@@ -5,12 +5,14 @@ import traceback
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pyplant import Ingredient, Plant, ReactorFunc
 from pyplant._definitions import sources
+from pyplant.engine.trace import Trace
 from pyplant.errors import (
     MissingSenderError,
     NondeterministicWarning,
@@ -20,9 +22,11 @@ from pyplant.errors import (
     UnsavedWarning,
 )
 from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFinished, RunStarted
+from pyplant.execution import frontend
 from pyplant.execution.run import Run
 from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.gc_pause import gc_paused
+from pyplant.plant import session_of
 from pyplant.store.warehouse import Warehouse
 
 COUNTER = {"runs": 0}
@@ -472,6 +476,16 @@ def test_notes_that_cannot_be_written_do_not_affect_the_run(tmp_path, monkeypatc
 
         monkeypatch.setattr(type(plant._warehouse.journal), "flush", full)
         assert plant.get("total") == 3
+
+
+@pytest.mark.parametrize("is_mine", [True, False])
+def test_output_that_another_user_recorded_is_not_shown(plant, monkeypatch, is_mine):
+    shown = []
+    front_end = SimpleNamespace(replay=lambda recorded, heading: shown.append(recorded))
+    monkeypatch.setattr(frontend, "current", lambda: front_end)
+    recorded = Ingredient("", "list", "digest", inline=b'["html"]', signed=is_mine)
+    session_of(plant).replay(Trace("r", "f", (), (), recorded=recorded))
+    assert shown == ([["html"]] if is_mine else [])
 
 
 class TestWithoutResult:

@@ -2,13 +2,15 @@
 
 import os
 import pathlib
+import shutil
 import time
 
 import pytest
 
 from pyplant import Plant, ReactorFunc
+from pyplant.engine.trace import DependencyKind
 from pyplant.engine.validate import UNREADABLE
-from pyplant.reads import manifests
+from pyplant.reads import answers, manifests
 from pyplant.store import inputs
 
 from .plants import dependencies, plant_with
@@ -155,6 +157,30 @@ def test_manifests_count_as_stored_and_go_with_their_execution(monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_manifest_of_another_user_that_lists_other_reads_is_not_used():
+    write_all()
+    with plant_with(read_all) as plant:
+        plant.get("value")
+        ledger = plant._warehouse.ledger
+        (mine,) = last(plant).manifests
+        items = plant._warehouse.load(mine)
+        shutil.copytree("data", "other")
+        items[0::3] = [question.replace("data/", "other/") for question in items[0::3]]
+        planted = plant._warehouse.save(mine.name, items, "list")
+        ledger.manifests = lambda name: [planted]
+        write(0, "y")
+        assert plant.get("value") == "yxxx"
+
+
+def test_control_a_manifest_of_these_reads_is_used(monkeypatch):
+    write_all()
+    with plant_with(read_all) as plant:
+        plant.get("value")
+        assert not plant.run_reactor("reads").ran
+        plant._warehouse.ledger.manifests = lambda name: []
+        assert plant.run_reactor("reads").ran
+
+
 def test_a_worker_reports_many_reads():
     write_all()
     with plant_with(read_all, executor=1) as plant:
@@ -169,3 +195,20 @@ def test_a_manifest_of_another_version_is_unreadable():
     for items in (["fdata"], ["?data", "d", ""], ["fdata", "d", "x"], [1, 2, 3]):
         with pytest.raises(UNREADABLE):
             list(manifests.entries(items))
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 1 << 40)]
+)
+def test_what_is_no_source_text_is_not_read(tmp_path, make):
+    make(tmp_path / "helper.py")
+    assert answers.source(str(tmp_path / "helper.py")) == inputs.UNREADABLE
+
+
+@pytest.mark.parametrize("kind", list(DependencyKind))
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "x/" * 5000])
+def test_names_that_no_file_can_have_raise_nothing(kind, name):
+    with plant_with(lambda: "x") as plant:
+        plant.get("value")
+        context = plant._session.context()
+        assert isinstance(context.outside_now(kind, name), str)

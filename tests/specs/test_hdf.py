@@ -209,6 +209,36 @@ class TestOtherFiles:
         with pytest.raises(ValueError, match="refers to another place"):
             HdfArraySpec().load(tmp_path / "planted.h5", {})
 
+    @pytest.mark.parametrize("where", ["dataset", "field", "attribute", "beside", "named type"])
+    def test_what_h5py_takes_for_pointers_does_not_load(self, tmp_path, where):
+        opaque = h5py.h5t.create(h5py.h5t.OPAQUE, 8)
+        opaque.set_tag(b"NUMPY:|O")
+        if where == "field":
+            kind = h5py.h5t.create(h5py.h5t.COMPOUND, 8)
+            kind.insert(b"a", 0, opaque)
+        else:
+            kind = opaque
+        scalar = h5py.h5s.create_simple((4,))
+        with h5py.File(tmp_path / "planted.h5", "w") as stream:
+            if where in ("dataset", "field"):
+                h5py.h5d.create(stream.id, b"data", kind, scalar)
+            else:
+                stream["data"] = np.zeros(4)
+            if where == "attribute":
+                h5py.h5a.create(stream["data"].id, b"unit", kind, scalar)
+            if where == "beside":
+                h5py.h5d.create(stream.create_group("further").id, b"more", kind, scalar)
+            if where == "named type":
+                kind.commit(stream.id, b"type")
+        with pytest.raises(ValueError, match="addresses of objects"):
+            HdfArraySpec().load(tmp_path / "planted.h5", {"shape": [4], "dtype": "float64"})
+
+    def test_times_of_numpy_load(self, tmp_path):
+        times = np.array(["2026-01-01"], "M8[s]")
+        with h5py.File(tmp_path / "f.h5", "w") as stream:
+            stream["data"] = times.astype(h5py.opaque_dtype(times.dtype))
+        assert HdfArraySpec().load(tmp_path / "f.h5", {"shape": [1], "dtype": "datetime64[s]"})[0] == times[0]
+
     def test_a_cycle_of_groups_is_walked_once(self, tmp_path):
         with h5py.File(tmp_path / "f.h5", "w") as stream:
             stream["data"] = np.arange(3)

@@ -159,3 +159,31 @@ def test_a_matrix_of_another_user_with_wrong_pointers_is_refused():
     content = dumped(ScipySparseSpec(), sent)
     with pytest.raises(ValueError, match="decrease"):
         ScipySparseSpec().validate(content, {"shape": [4, 4]})
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_each_format_of_another_user_loads(form):
+    value = sparse.csr_matrix(DENSE).asformat(form)
+    ScipySparseSpec().validate(dumped(ScipySparseSpec(), value), {"shape": [4, 4]})
+
+
+def renamed(content, **changes):
+    """Change the head of a stored matrix, whose length stays the same."""
+    length = int.from_bytes(content[:8], "little")
+    head = json.dumps(json.loads(content[8 : 8 + length]) | changes).encode()
+    assert len(head) <= length
+    return content[:8] + head.ljust(length) + content[8 + length :]
+
+
+def test_a_class_in_the_format_of_another_is_refused():
+    content = dumped(ScipySparseSpec(), sparse.coo_matrix(DENSE))
+    with pytest.raises(ValueError, match="does not write"):
+        ScipySparseSpec().validate(renamed(content, **{"class": "csr_matrix"}), {"shape": [4, 4]})
+
+
+@pytest.mark.parametrize("offset", [2**31 - 1, -(2**31)])
+def test_diagonals_outside_of_the_matrix_are_refused(offset):
+    value = sparse.dia_matrix((np.ones((1, 4)), [0]), shape=(4, 4))
+    value.offsets = np.array([offset], "i4")
+    with pytest.raises(ValueError, match="diagonals"):
+        ScipySparseSpec().validate(dumped(ScipySparseSpec(), value), {"shape": [4, 4]})

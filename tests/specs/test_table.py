@@ -183,6 +183,9 @@ def of_others(content, rows):
     return TableSpec().parse(content, metadata)
 
 
+LONG_TEXT = pa.array(["x" * 10_000], pa.string_view())
+
+
 class TestOfAnotherUser:
     """Arrow believes what a file says; so files that PyPlant did not write are checked first."""
 
@@ -219,6 +222,69 @@ class TestOfAnotherUser:
             of_others(content, 1 << 30)
         with pytest.raises(ValueError, match="instead of 3"):
             TableSpec().parse(content, {"kind": "pyarrow.Table", "rows": 3})
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.FixedSizeListArray.from_arrays(pa.nulls(1 << 30), 1 << 30),
+            pa.ListArray.from_arrays(pa.array([0, 1 << 30], "int32"), pa.nulls(1 << 30)),
+            pa.StructArray.from_arrays([pa.nulls(1 << 30)], ["a"]),
+            pa.ListViewArray.from_arrays(
+                pa.array([0] * 2000, "int32"), pa.array([5000] * 2000, "int32"), pa.array([1] * 5000, "int8")
+            ),
+            pa.Array.from_buffers(
+                pa.string_view(),
+                2000,
+                [
+                    None,
+                    pa.py_buffer(2000 * LONG_TEXT.buffers()[1].to_pybytes()[:16]),
+                    *LONG_TEXT.buffers()[2:],
+                ],
+            ),
+        ],
+        ids=["fixed lists", "list", "structures", "views of lists", "views of texts"],
+    )
+    def test_few_bytes_do_not_stand_for_many_values(self, column):
+        table = pa.table({"a": column})
+        with pytest.raises(ValueError, match="cells do not fit into"):
+            of_others(arrow_file(table), table.num_rows)
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.RunEndEncodedArray.from_arrays(pa.array([900], "int32"), pa.array(["x" * 1000])),
+            pa.ListViewArray.from_arrays(
+                pa.array([0], "int32"),
+                pa.array([1], "int32"),
+                pa.ListViewArray.from_arrays(pa.array([0], "int32"), pa.array([1], "int32"), pa.array([1])),
+            ),
+            pa.ListArray.from_arrays(
+                pa.array([0, 3], "int32"),
+                pa.DictionaryArray.from_arrays(pa.array([0, 0, 0], "int8"), pa.array(["x"])),
+            ),
+        ],
+        ids=["runs of texts", "views of views", "lists of categories"],
+    )
+    def test_values_that_are_shown_many_times_are_refused(self, column):
+        table = pa.table({"a": column})
+        with pytest.raises(ValueError, match="repeated values"):
+            of_others(arrow_file(table), table.num_rows)
+
+    def test_many_columns_of_nulls_are_refused(self):
+        table = pa.table([pa.nulls(100_000)] * 100, names=list(map(str, range(100))))
+        with pytest.raises(ValueError, match="10,000,000 cells"):
+            of_others(arrow_file(table), 100_000)
+
+    def test_nested_values_load(self):
+        table = pa.table(
+            {
+                "list": pa.array([[1, 2], None, []]),
+                "structure": pa.array([{"a": 1, "b": "x"}, None, {"a": 2, "b": None}]),
+                "map": pa.array([[("a", 1)], [], None], pa.map_(pa.string(), pa.int64())),
+                "view": pa.array(["a" * 50, None, "b"], pa.string_view()),
+            }
+        )
+        assert of_others(arrow_file(table), 3).equals(table)
 
     def test_the_footer_counts_for_nothing(self):
         content = arrow_file(self.TABLE)

@@ -277,3 +277,22 @@ def test_a_merge_holds_one_line_at_a_time(tmp_path, monkeypatch):
     journal.merge(journal.files(), lambda _: not events.append("read"), tmp_path / "scratch")
     assert events == ["read", "written"] * 4
     assert len(found(tmp_path)) == 4
+
+
+class TestOfAnotherUser:
+    def test_a_line_without_a_seal_does_not_use_up_the_numbers(self, tmp_path):
+        journal = new(tmp_path)
+        journal._number = (1 << 60) + 5
+        journal.append("a", "-", "later than all", sealed=False)
+        journal.close()
+        reader = new(tmp_path)
+        assert list(reader.read_new()) == []
+        assert reader.damaged_lines == 1
+        assert reader.append("a", "-", 1).number == 1
+
+    @pytest.mark.parametrize("name", ["a b.log", "a@b.log", "a\nb.log", ".log", os.fsdecode(b"\xff.log")])
+    def test_files_of_other_names_are_not_read(self, tmp_path, name):
+        write(tmp_path, 1)
+        (file,) = tmp_path.iterdir()
+        file.rename(tmp_path / name)
+        assert new(tmp_path).files() == {}

@@ -377,6 +377,28 @@ class TestNames:
         assert safe_suffix(suffix) == suffix
 
 
+class TestLinkedDirectory:
+    """A link in the place of a directory of objects leads to files that are not those of the plant."""
+
+    @pytest.fixture
+    def linked(self, store, tmp_path):
+        stored = put(store)
+        directory = store.path(stored).parent
+        directory.rename(tmp_path / "elsewhere")
+        directory.symlink_to(tmp_path / "elsewhere")
+        return stored
+
+    def test_its_files_are_not_moved_to_quarantine(self, store, linked, tmp_path):
+        with pytest.raises(DamagedError):
+            store.verified(linked, 5)
+        assert (tmp_path / "elsewhere" / linked).exists()
+        assert not (tmp_path / "quarantine").exists()
+
+    def test_its_files_are_not_deleted(self, store, linked, tmp_path):
+        assert not store.delete(linked, Files().identity(tmp_path / "elsewhere" / linked))
+        assert (tmp_path / "elsewhere" / linked).exists()
+
+
 class TestScratch:
     def test_it_is_private(self, store):
         directory = store.scratch_path().parent

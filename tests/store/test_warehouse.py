@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import pickle
+import stat
 import warnings
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -484,6 +485,13 @@ class TestTrust:
         warehouse.ledger.latest.put_identity(saved.object, warehouse.files.identity(path))
         with pytest.raises(DamagedError, match="damaged on disk"):
             warehouse.load(saved)
+
+    def test_in_a_private_plant_a_file_that_others_own_is_not_private(self, warehouse, root):
+        saved = warehouse.save("x", LONG, TextSpec)
+        assert warehouse.objects.is_private(saved.object)
+        warehouse.objects.path(saved.object).chmod(0o666)
+        assert stat.S_IMODE(root.stat().st_mode) == 0o700
+        assert not warehouse.objects.is_private(saved.object)
 
     def test_followed_packages_of_another_user_are_not_followed(self, warehouse, root, stranger):
         warehouse.ledger.add_followed(["numpy"])
