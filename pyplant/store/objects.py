@@ -417,7 +417,7 @@ class ObjectStore:
     def is_private(self, stored: str) -> bool:
         """Return whether no other user can write to an object or replace it, nor any folder that it is in."""
         path = self.path(stored)
-        # The file also in a private plant: somebody may have put it there while the plant was shared, and own it.
+        # The file also in a private plant: another user may have put it there while the plant was shared, and own it.
         return self._is_place_private(path.parents[1]) and all(
             self._files.is_private(part, readable=True) for part in (path.parent, path)
         )
