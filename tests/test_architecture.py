@@ -95,7 +95,12 @@ ONLY_IN = {
         "pyplant.workers.code_pickling",
     },
     "loky": {"pyplant.workers.pools"},
-    "h5py": {"pyplant.specs.hdf", "pyplant.specs.hdf_digest", "pyplant.pipework"},
+    "h5py": {
+        "pyplant.specs.hdf",
+        "pyplant.specs.hdf_digest",
+        "pyplant.specs.hdf_references",
+        "pyplant.pipework",
+    },
     "keras": {"pyplant.specs.keras"},
     "scipy": {"pyplant.specs.sparse"},
     "pandas": {

@@ -287,7 +287,7 @@ class Parameters:
         name = _parameter_of(name)
         found = _covering_mark(self._marked, name)
         above = ""
-        while not found and name and is_nested(config):
+        while not found and name and (config is self.source or is_nested(config)):
             if isinstance(config, ConfigBase):
                 own = _covering_mark(attributes(config).get(AUXILIARY, ()), name)
                 found = own and above + own

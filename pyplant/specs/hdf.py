@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import math
 import os
 import re
@@ -16,10 +15,11 @@ from typing import Any, ClassVar
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs import disk_space
 from pyplant.specs.base import IngredientSpec, Metadata
-from pyplant.specs.hdf_digest import address, file_digest
+from pyplant.specs.hdf_digest import file_digest
+from pyplant.specs.hdf_references import refuse_other_files
 from pyplant.specs.steady_file import SteadyFile
 
-__all__ = ["HdfArraySpec", "refuse_other_files_in"]
+__all__ = ["HdfArraySpec"]
 
 _DATASET = "data"
 # With these, the file may be smaller than the array.
@@ -55,7 +55,7 @@ class HdfArraySpec(IngredientSpec):
         # Without HDF5's locks: the file never changes, and NFS often refuses locks.
         stream = h5py.File(path, "r", locking=False)
         try:
-            _refuse_other_files(stream)
+            refuse_other_files(stream)
             dataset = stream[_DATASET]
             # A file of a few bytes may hold a dataset of any size.
             if [list(dataset.shape), str(dataset.dtype)] != [metadata["shape"], metadata["dtype"]]:
@@ -120,7 +120,7 @@ class HdfArraySpec(IngredientSpec):
         metadata = {"shape": list(handle.shape), "dtype": str(handle.dtype)}
         stream, file = handle.file, getattr(handle, "steady_file", None)
         try:
-            _refuse_other_files(stream)
+            refuse_other_files(stream)
             if stream.get(_DATASET) != handle:
                 message = (
                     f"The dataset {_DATASET!r} was replaced or removed; fill the one that was allocated."
@@ -191,62 +191,6 @@ def _close(stream: Any, file: SteadyFile | None) -> None:
         stream.close()
     if file is not None:
         file.close()
-
-
-def _refuse_other_files(stream: Any) -> None:
-    """Refuse an HDF5 file that refers to other files: its author could let it read any file of this user.
-
-    Raises
-    ------
-    ValueError
-        If it has external or symbolic links, external storage or virtual datasets, or what h5py takes for pointers.
-    """
-    import h5py
-
-    _refuse_pointers(stream)
-    # By address, since hard links may lead to a group several times, or back to a group above.
-    groups, seen = [stream], {address(stream)}
-    while groups:
-        group = groups.pop()
-        for name in group:
-            link = group.get(name, getlink=True)
-            item = group[name] if isinstance(link, h5py.HardLink) else None
-            _refuse_pointers(item)
-            if isinstance(item, h5py.Group):
-                if address(item) not in seen:
-                    seen.add(address(item))
-                    groups.append(item)
-            elif item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
-                message = f"{name!r} in the HDF5 file refers to another place; a plant stores only what is in the file itself."
-                raise ValueError(message)
-
-
-def _refuse_pointers(item: Any) -> None:
-    """Refuse types that h5py reads as NumPy's objects, of which the file would hold the addresses."""
-    import h5py
-
-    if item is None:
-        return
-    types = [h5py.h5a.open(item.id, name).get_type() for name in map(os.fsencode, item.attrs)]
-    types += [item.id.get_type()] if isinstance(item, h5py.Dataset) else []
-    types += [item.id] if isinstance(item, h5py.Datatype) else []
-    while types:
-        found = types.pop()
-        if isinstance(found, h5py.h5t.TypeCompoundID):
-            types += [found.get_member_type(index) for index in range(found.get_nmembers())]
-        elif isinstance(found, h5py.h5t.TypeArrayID | h5py.h5t.TypeVlenID):
-            types.append(found.get_super())
-        elif isinstance(found, h5py.h5t.TypeOpaqueID) and found.dtype.hasobject:
-            message = f"{item.name!r} in the HDF5 file holds addresses of objects."
-            raise ValueError(message)
-
-
-def refuse_other_files_in(content: bytes) -> None:
-    """Refuse the content of an HDF5 file that refers to other files, with a ``ValueError``."""
-    import h5py
-
-    with h5py.File(io.BytesIO(content), "r") as stream:
-        _refuse_other_files(stream)
 
 
 def _disk_error(error: Exception) -> OSError:

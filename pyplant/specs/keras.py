@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pyplant.errors import UnsavableError
 from pyplant.specs.base import IngredientSpec, Metadata
-from pyplant.specs.hdf import refuse_other_files_in
+from pyplant.specs.hdf_references import refuse_other_files_in
 from pyplant.specs.keras_digest import model_digest, users_parts
 from pyplant.specs.pickled import ObjectSpec
 

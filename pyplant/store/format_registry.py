@@ -79,6 +79,23 @@ class FormatRegistry:
         )
         raise UnknownTypeError(message)
 
+    def spec_of(self, ingredient: Ingredient) -> IngredientSpec:
+        """Return the spec of a stored ingredient.
+
+        Raises
+        ------
+        pyplant.errors.UnknownTypeError
+            If there is none.
+        pyplant.errors.DamagedError
+            If another user says so, who could name any format.
+        """
+        try:
+            return self.spec(ingredient.format)
+        except UnknownTypeError as error:
+            if ingredient.signed:
+                raise
+            raise DamagedError(f"Ingredient {ingredient.name!r}: {error}") from error
+
     def matching(self, value: Any) -> Iterator[IngredientSpec]:
         """Return the specs that can hold a value, the best one first."""
         return (spec for spec in self._specs if spec.matches(value))

@@ -263,13 +263,17 @@ class Journal:
 
     def _lines(self, name: str) -> Iterator[tuple[int, bytes]]:
         """Yield new complete lines and their offsets; a line without its end is still being written, or torn."""
-        path, incomplete = self._directory / name, b""
-        while data := self._files.read(path, self._offsets.get(name, 0) + len(incomplete), _READ_BYTES):
-            incomplete += data
-            end = incomplete.rfind(b"\n") + 1
-            lines, incomplete = incomplete[:end], incomplete[end:]
-            if len(incomplete) > _MAX_LINE:
-                lines, incomplete = lines + incomplete, b""
+        path, length = self._directory / name, 0
+        incomplete: list[bytes] = []
+        while data := self._files.read(path, self._offsets.get(name, 0) + length, _READ_BYTES):
+            # Only what is new is searched: a file of another user may have no line end at all.
+            end = data.rfind(b"\n") + 1 or (len(data) if length + len(data) > _MAX_LINE else 0)
+            incomplete.append(data[:end])
+            if not end:
+                incomplete[-1], length = data, length + len(data)
+                continue
+            lines = b"".join(incomplete)
+            incomplete, length = [data[end:]], len(data) - end
             offset = self._offsets.get(name, 0)
             # Noted before the lines are used: the caller takes all of them, or calls rewind().
             self._offsets[name] = offset + len(lines)

@@ -342,7 +342,7 @@ class Warehouse:
         """
         if ingredient.inline is not None:
             return self.formats.parse(ingredient, ingredient.inline)
-        spec = self.formats.spec(ingredient.format)
+        spec = self.formats.spec_of(ingredient)
         if spec.runs_code and not self.objects.is_private(ingredient.object):
             return self._load_copy(ingredient, is_stream=isinstance(spec, StreamSpec))
         if isinstance(spec, StreamSpec):

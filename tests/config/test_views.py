@@ -410,3 +410,23 @@ def test_an_explanation_names_the_classes_of_a_nested_configuration(tmp_path):
         plant.set_config({"part": {"a": 1}})
         text = str(plant.explain(asks))
         assert "'part' changed: Small → dict" in text, text
+
+
+class Marked(ConfigBase):
+    def __init__(self, log):
+        self.log = log
+        self.mark_auxiliary(["log"])
+
+
+@ReactorFunc
+def reads_log(pipe, config):
+    pipe.send("log", config["model"].log)
+
+
+@pytest.mark.parametrize("others", [1, 2000])
+def test_a_mark_in_a_nested_configuration_counts_beside_any_number_of_parameters(tmp_path, others):
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(reads_log)
+        for log, ran in ((1, ("reads_log",)), (2, ())):
+            plant.set_config({**{f"k{number}": number for number in range(others)}, "model": Marked(log)})
+            assert plant.run_reactor(reads_log).ran == ran

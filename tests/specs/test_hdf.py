@@ -209,6 +209,52 @@ class TestOtherFiles:
         with pytest.raises(ValueError, match="refers to another place"):
             HdfArraySpec().load(tmp_path / "planted.h5", {})
 
+    @pytest.mark.parametrize("how", ["attribute", "list", "field", "dataset", "region", "in another"])
+    def test_what_only_a_reference_leads_to_is_looked_at(self, tmp_path, secret, how):
+        path = tmp_path / "planted.h5"
+        with h5py.File(path, "w", libver="earliest") as stream:
+            data = stream.create_dataset("data", data=np.zeros(4))
+            hidden = stream.create_dataset("zz", shape=(48,), dtype="u1", external=[(str(secret), 0, 48)])
+            match how:
+                case "attribute":
+                    data.attrs["scale"] = hidden.ref
+                case "list":
+                    lists = np.empty(1, object)
+                    lists[0] = np.array([hidden.ref], h5py.ref_dtype)
+                    data.attrs.create("DIMENSION_LIST", lists, dtype=h5py.vlen_dtype(h5py.ref_dtype))
+                case "field":
+                    kind = np.dtype([("to", h5py.ref_dtype), ("index", "i4")])
+                    data.attrs.create("REFERENCE_LIST", np.array([(hidden.ref, 0)], kind), dtype=kind)
+                case "dataset":
+                    stream.create_dataset(
+                        "more", data=np.array([hidden.ref], h5py.ref_dtype), dtype=h5py.ref_dtype
+                    )
+                case "region":
+                    data.attrs["region"] = hidden.regionref[:]
+                case "in another":
+                    between = stream.create_dataset("zy", shape=(1,), dtype="u1")
+                    between.attrs["to"] = hidden.ref
+                    data.attrs["to"] = between.ref
+            names = len(stream)
+        # The last names disappear from the list of names of the root; what they led to stays.
+        content = bytearray(path.read_bytes())
+        place = content.index(b"SNOD") + 6
+        assert content[place] == names
+        content[place] = 2 if how == "dataset" else 1
+        path.write_bytes(content)
+        with h5py.File(path) as stream:
+            assert "zz" not in list(stream)
+        with pytest.raises(ValueError, match="refers to another place"):
+            HdfArraySpec().load(tmp_path / "planted.h5", {"shape": [4], "dtype": "float64"})
+
+    def test_scales_of_dimensions_load(self, tmp_path):
+        with h5py.File(tmp_path / "f.h5", "w") as stream:
+            stream["data"], stream["x"] = np.zeros(3), np.arange(3)
+            stream["x"].make_scale("x")
+            stream["data"].dims[0].attach_scale(stream["x"])
+        loaded = HdfArraySpec().load(tmp_path / "f.h5", {"shape": [3], "dtype": "float64"})
+        assert list(loaded.dims[0][0]) == [0, 1, 2]
+
     @pytest.mark.parametrize("where", ["dataset", "field", "attribute", "beside", "named type"])
     def test_what_h5py_takes_for_pointers_does_not_load(self, tmp_path, where):
         opaque = h5py.h5t.create(h5py.h5t.OPAQUE, 8)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyplant.errors import DamagedError
+from pyplant.errors import DamagedError, UnknownTypeError
 from pyplant.ingredient import Ingredient
 from pyplant.store.format_registry import FormatRegistry
 
@@ -31,3 +31,9 @@ def test_what_a_library_raises_for_a_value_says_that_it_is_damaged(monkeypatch, 
     monkeypatch.setattr(type(registry.spec("simple")), "parse", parse)
     with pytest.raises(expected):
         registry.parse(Ingredient("x", "simple", "digest", "", 5, {}), b"12345")
+
+
+@pytest.mark.parametrize(("signed", "expected"), [(True, UnknownTypeError), (False, DamagedError)])
+def test_an_unknown_format_of_another_user_is_damage(signed, expected):
+    with pytest.raises(expected, match="'zzz' is not an ingredient type"):
+        FormatRegistry().spec_of(Ingredient("x", "zzz", "digest", signed=signed))

@@ -296,3 +296,28 @@ class TestOfAnotherUser:
         (file,) = tmp_path.iterdir()
         file.rename(tmp_path / name)
         assert new(tmp_path).files() == {}
+
+    def test_a_file_without_line_ends_is_read_once(self, tmp_path, monkeypatch):
+        write(tmp_path, 1)
+        (tmp_path / "0123456789ab.log").write_bytes(bytes(1 << 20))
+        monkeypatch.setattr(journal_module, "_READ_BYTES", 1 << 10)
+        monkeypatch.setattr(journal_module, "_MAX_LINE", 1 << 15)
+        copied = []
+        read = Files.read
+
+        def counted(files, path, *place):
+            data = read(files, path, *place)
+            copied.append(len(data))
+            return data
+
+        monkeypatch.setattr(Files, "read", counted)
+        reader = new(tmp_path)
+        assert [entry.payload() for entry in reader.read_new()] == [1]
+        assert reader.damaged_lines > 0
+        assert sum(copied) < 2 << 20
+
+    @pytest.mark.parametrize("size", [1, 7, 64])
+    def test_lines_that_span_several_readings_are_whole(self, tmp_path, monkeypatch, size):
+        write(tmp_path, "a" * 100, "b" * 30, "c")
+        monkeypatch.setattr(journal_module, "_READ_BYTES", size)
+        assert [payload for *_, payload in found(tmp_path)] == ["a" * 100, "b" * 30, "c"]
