@@ -59,6 +59,7 @@ class Senders:
         self._literal: dict[str, list[str]] = {}
         self._patterns: list[tuple[re.Pattern[str], str]] = []
         self._open_ended: list[str] = []
+        self._matching: dict[str, list[str]] = {}  # by name
         for key, expected in predicted.items():
             for name in expected.sends:
                 self._literal.setdefault(name, []).append(key)
@@ -104,7 +105,11 @@ class Senders:
     ) -> Iterator[str]:
         """Yield the reactors that may send a name and do not name it literally."""
         seen = set(literal)
-        matching = [key for pattern, key in self._patterns if pattern.fullmatch(name)]
+        if (
+            name not in self._matching
+        ):  # each name is asked for many times, and each reactor may have a pattern
+            self._matching[name] = [key for pattern, key in self._patterns if pattern.fullmatch(name)]
+        matching = self._matching[name]
         # A recorded sender whose present code cannot send the name any more is no candidate.
         possible = {*matching, *self._open_ended}
         # Functions, since each group is expensive and the first ones are usually enough.

@@ -184,3 +184,17 @@ def test_reactors_that_name_one_ingredient_are_all_known():
     senders = Senders({key: Predicted(sends=frozenset({"a", key})) for key in "xy"})
     assert senders.literal("a") == ["x", "y"]
     assert senders.names() == ["a", "x", "y"]
+
+
+def test_a_name_is_matched_with_the_patterns_once():
+    class Pattern:
+        calls = 0
+
+        def fullmatch(self, name):
+            self.calls += 1
+            return True
+
+    senders, pattern = Senders({}), Pattern()
+    senders._patterns = [(pattern, "r")]
+    assert [list(senders.candidates("x", list)) for _ in range(3)] == [["r"]] * 3
+    assert pattern.calls == 1
