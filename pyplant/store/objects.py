@@ -310,11 +310,10 @@ class ObjectStore:
         # Read after the renaming, which may change the time of the status. The bytes were hashed while they were
         # written, so not even the first reader hashes them again.
         identity = self._files.identity(target)
+        self.unnamed.pop(stored, None)  # if it existed, an execution may name it, or be about to
         if identity is not None:
             self._latest.put_identity(stored, identity)
-            if existed:  # an execution may name it, or be about to
-                self.unnamed.pop(stored, None)
-            else:
+            if not existed:
                 self.unnamed[stored] = identity
         self.unsynced.add(target)
         return stored
@@ -417,10 +416,13 @@ class ObjectStore:
     def is_private(self, stored: str) -> bool:
         """Return whether no other user can write to an object or replace it, nor any folder that it is in."""
         path = self.path(stored)
-        # The file also in a private plant: another user may have put it there while the plant was shared, and own it.
-        return self._is_place_private(path.parents[1]) and all(
-            self._files.is_private(part, readable=True) for part in (path.parent, path)
-        )
+        # The file also in a private plant: another user may own it, who put it there while the plant was shared.
+        try:
+            return self._is_place_private(path.parents[1]) and all(
+                self._files.is_private(part, readable=True) for part in (path.parent, path)
+            )
+        except FileNotFoundError:
+            return False  # the reader raises an error
 
     def is_scratch_private(self) -> bool:
         """Return whether no other user can replace what this process writes before it is published."""

@@ -14,6 +14,7 @@ from blake3 import blake3
 from pyplant.errors import (
     DamagedError,
     DamageWarning,
+    EvictedError,
     NotAllocatedError,
     PlantWarning,
     UnknownTypeError,
@@ -484,6 +485,14 @@ class TestTrust:
         assert not warehouse.objects.is_private(saved.object)
         warehouse.ledger.latest.put_identity(saved.object, warehouse.files.identity(path))
         with pytest.raises(DamagedError, match="damaged on disk"):
+            warehouse.load(saved)
+
+    @pytest.mark.parametrize("part", ["objects/*/*", "objects/*"])
+    def test_a_pickle_that_is_gone_is_lost(self, warehouse, root, part):
+        saved = warehouse.save("x", {"a": {1, 2}, "long": LONG}, "object")
+        (path,) = root.glob(part)
+        path.rename(root.parent / "elsewhere")
+        with pytest.raises(EvictedError):
             warehouse.load(saved)
 
     def test_in_a_private_plant_a_file_that_others_own_is_not_private(self, warehouse, root):
