@@ -35,7 +35,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pyplant._fork import after_fork_in_child
-from pyplant.store.files import Files, OpenFile, unique_name
+from pyplant.store.files import Files, OpenFile, is_full, unique_name
 from pyplant.store.owner import HEAD_BYTES, MAX_WAITS, Owner, head_of_this_process, parse_owner
 
 __all__ = ["OwnershipFiles"]
@@ -336,7 +336,7 @@ class OwnershipFiles:
 
     def forget_full_disk(self) -> None:
         """Hold names again if that failed only since the disk was full."""
-        if self.trouble is not None and self.trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+        if self.trouble is not None and is_full(self.trouble):
             self.trouble = None
 
     # ------------------------------------------------------------------ looking

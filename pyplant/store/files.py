@@ -38,6 +38,7 @@ __all__ = [
     "Identity",
     "OpenFile",
     "file_system",
+    "is_full",
     "unique_name",
 ]
 
@@ -85,6 +86,11 @@ def file_system(path: Path) -> str:
         if real.startswith(point) and len(point) >= len(found[0]):
             found = point, after.split(" ")[0]
     return found[1]
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether a disk or a quota is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def unique_name(length: int = 12) -> str:

@@ -22,7 +22,6 @@ is computed again.
 
 from __future__ import annotations
 
-import errno
 import json
 import time
 from collections import Counter
@@ -35,6 +34,7 @@ from typing import NamedTuple
 from pyplant._formatting import counted, format_size
 from pyplant.engine.trace import Trace
 from pyplant.errors import logger
+from pyplant.store.files import is_full
 from pyplant.store.journal import Rank
 from pyplant.store.object_names import is_object_name
 from pyplant.store.scratch import MIN_LEFTOVER_AGE, abandoned_scratch
@@ -53,7 +53,6 @@ QUARANTINE_AGE = 7 * 86400.0
 
 _MERGING = "merging"  # the claim of a process that merges the journal
 _MAX_WAIT = 10.0  # seconds to wait for another process that collects
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _FREE_JOURNAL = 1 << 16  # bytes; a journal that is not longer does not count
 _TARGET = 0.9  # of max_size, so that a long journal is not merged after each run
 
@@ -286,11 +285,11 @@ class _Collector:
         try:
             self._ledger.evict(outdated)
         except OSError as error:
-            if error.errno not in _FULL:
+            if not is_full(error):
                 raise
             # A process that finds one of these executions meanwhile computes its values again.
-            others = set(outdated)
-            kept = _objects(trace for trace in self._ledger.traces() if trace.rank not in others)
+            evicted = set(outdated)
+            kept = _objects(trace for trace in self._ledger.traces() if trace.rank not in evicted)
             deleted = [name for name in sizes if name not in kept and self._delete_if_unchanged(name)]
             self._ledger.evict(outdated)
             return deleted
@@ -300,7 +299,7 @@ class _Collector:
         try:
             merge_journal(self._warehouse, at_least=1, thrifty=thrifty)
         except OSError as error:
-            if error.errno not in _FULL:
+            if not is_full(error):
                 raise
             logger().warning("The journal of %s could not be merged: %s", self._root, error)
 
