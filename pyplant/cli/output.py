@@ -70,10 +70,9 @@ def _json_parts(value: Any, indent: str) -> Iterator[str]:
     else:
         plain = to_json_value(value)
         text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
-        # Also of characters that move the cursor or turn the direction of what follows.
-        if _streams.printable(text, sys.stdout) != text or clean(text.replace("\n", " ")) != text.replace(
-            "\n", " "
-        ):
+        line = text.replace("\n", " ")
+        # Characters that move the cursor or turn the direction of what follows are escaped, too.
+        if _streams.printable(line, sys.stdout) != line or clean(line) != line:
             text = json.dumps(plain, indent=1)  # with ASCII escapes
         yield text.replace("\n", indent)
 

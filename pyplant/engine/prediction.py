@@ -105,9 +105,8 @@ class Senders:
     ) -> Iterator[str]:
         """Yield the reactors that may send a name and do not name it literally."""
         seen = set(literal)
-        if (
-            name not in self._matching
-        ):  # each name is asked for many times, and each reactor may have a pattern
+        # Kept, since each name is asked for many times, and each reactor may have a pattern.
+        if name not in self._matching:
             self._matching[name] = [key for pattern, key in self._patterns if pattern.fullmatch(name)]
         matching = self._matching[name]
         # A recorded sender whose present code cannot send the name any more is no candidate.

@@ -193,12 +193,10 @@ class Scheduler:
         """Another process executes the reactor that was to start."""
         task.move(State.BLOCKED)
 
-    def check_again(self, task: Task, *, is_stored_again: bool = False) -> None:
+    def check_again(self, task: Task, *, is_stored_again: bool) -> None:
         """Look for a trace once more instead of starting: another process may have recorded one."""
-        task.move(
-            State.PENDING
-        )  # the loss of a value that is stored again is no reason to run; others still hold
-        if is_stored_again:
+        task.move(State.PENDING)
+        if is_stored_again:  # the lost value that forced the task to run; other reasons still hold
             task.forced_reason = None
         self._queue(task)
 
