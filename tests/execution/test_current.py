@@ -201,8 +201,10 @@ class TestCollecting:
         with opened(directory, 0, max_size=0) as plant, opened(directory, 50, max_size=0) as second:
             plant.sweep(mean, {"n": ns}, ["mean"])
             (second if elsewhere else plant).gc()
+            stored = plant._warehouse._object_bytes
             again = plant.sweep(mean, {"n": ns}, ["mean"])
             assert [row.outcome for row in again.rows] == [Outcome.CACHED] * 4
+            assert plant._warehouse._object_bytes == stored
         for n in ns:
             assert (bring(directory, n) == []) is (n in ns)
         with opened(directory, 50, max_size=0) as plant:

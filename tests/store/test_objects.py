@@ -49,6 +49,18 @@ def put(store, content=CONTENT, suffix=".bin"):
     return store.publish(sink.path, digest, suffix)
 
 
+def before_renaming(monkeypatch, act):
+    """Let another process act on a file just before it is renamed, once."""
+    rename = Files.rename
+
+    def late(files, source, target):
+        monkeypatch.undo()
+        act(source)
+        rename(files, source, target)
+
+    monkeypatch.setattr(Files, "rename", late)
+
+
 @pytest.fixture
 def store(tmp_path):
     return new(tmp_path)
@@ -123,27 +135,14 @@ class TestPublishing:
     def test_an_object_that_is_replaced_at_the_last_moment_is_not_deleted(self, store, monkeypatch):
         stored = put(store)
         known = store.identities()[stored]
-        rename = Files.rename
-
-        def replace_before(files, source, target):
-            monkeypatch.undo()
-            put(store)
-            rename(files, source, target)
-
-        monkeypatch.setattr(Files, "rename", replace_before)
+        before_renaming(monkeypatch, lambda _: put(store))
         assert not store.delete(stored, known)
         assert store.path(stored).read_bytes() == CONTENT
 
     def test_an_object_that_another_process_deletes_meanwhile_is_gone(self, store, monkeypatch):
         stored = put(store)
         known = store.identities()[stored]
-        rename = Files.rename
-
-        def delete_before(files, source, target):
-            source.unlink()
-            rename(files, source, target)
-
-        monkeypatch.setattr(Files, "rename", delete_before)
+        before_renaming(monkeypatch, Path.unlink)
         assert not store.delete(stored, known)
         assert store.identities() == {}
 
