@@ -33,6 +33,7 @@ import enum
 import types
 import weakref
 from collections.abc import Callable
+from functools import partial
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
@@ -62,6 +63,7 @@ from pyplant.fingerprint.graph_node import (
     shorten,
     unchanged_test,
 )
+from pyplant.fingerprint.held_objects import encoded_with_test
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
 from pyplant.fingerprint.metadata import kind_read, metadata
@@ -459,8 +461,9 @@ class NodeBuilder:
             return GraphNode(NodeKind.VALUE, name, encode(value, max_objects=_ORDERING_OBJECTS).data)
         # First the text, since a library's ``__repr__`` may store what it computes in the object.
         text = shorten(value)
-        # Values are compared by a new encoding in each epoch: unlike code, they change without a new object.
-        encoding = encode(value, self._ordering_key, excluded_parts, with_attributes=True, as_held=True)
+        encoding, unchanged = encoded_with_test(
+            value, partial(encode, value, self._ordering_key, excluded_parts, as_held=True)
+        )
         edges = tuple(CodeReference(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
         return GraphNode(
             NodeKind.VALUE,
@@ -468,9 +471,7 @@ class NodeBuilder:
             encoding.data,
             edges,
             (),
-            None
-            if is_immutable(value)
-            else lambda: encode(value, self._ordering_key, excluded_parts, as_held=True).is_same(encoding),
+            None if is_immutable(value) else unchanged,
             notes=frozenset(Note("opaque", text) for text in encoding.opaque),
             text=text,
             attribute_digests=encoding.attribute_digests,

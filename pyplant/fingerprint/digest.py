@@ -59,6 +59,7 @@ from pyplant.fingerprint.reductions import OF_WRAPPERS, hides_content, limited_i
 from pyplant.fingerprint.scalars import SCALARS, tag_bytes
 
 __all__ = [
+    "CODE_TYPES",
     "DIGEST_BYTES",
     "MAX_DEPTH",
     "MAX_OBJECTS",
@@ -244,7 +245,7 @@ class Encoder:
             tag, to_bytes = scalar
             data = to_bytes(value)
             self._current.parts.append(b"%s%d:%s" % (tag, len(data), data))
-        elif issubclass(type(value), _CODE):
+        elif issubclass(type(value), CODE_TYPES):
             self.code(value)
         else:
             self._current.parts.append(self._node(value))
@@ -513,4 +514,5 @@ def _is_counted(cls: type) -> bool:
 _CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 _BUILTINS = frozenset([list, dict, tuple, set, frozenset, bytearray, type(None), types.MappingProxyType])
 _EXTENSIBLE = (list, dict, tuple, set, frozenset, str, bytes, int, float, complex, Enum)
-_CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)
+CODE_TYPES = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)
+"""Types whose objects count by their code."""
