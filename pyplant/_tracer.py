@@ -17,7 +17,7 @@ from pyplant._paths import expanded, is_url, of_type, recorded
 from pyplant.config.classes import private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import KIND, described, plain
-from pyplant.engine.commands import Receive, RunCoroutine, Unyielded
+from pyplant.engine.commands import Receive, RunCoroutine, Unyielded, check_name
 from pyplant.engine.trace import Dependency, DependencyKind, Note
 from pyplant.errors import (
     ConfigError,
@@ -43,7 +43,7 @@ from pyplant.specs.recorded import Recorded
 from pyplant.store.inputs import HashedFile, require_readable_file
 from pyplant.store.warehouse import Allocation, Warehouse
 
-__all__ = ["WRITES", "ExecutionRecord", "ReactorContext", "Tracer", "check_name"]
+__all__ = ["WRITES", "ExecutionRecord", "ReactorContext", "Tracer"]
 
 WRITES = "writes "
 """How a note about a written file begins."""
@@ -202,6 +202,7 @@ class Tracer:
         self._config: Any = MISSING
         self._kept: Callable[[], Mapping[Any, Any]] = dict
         self._started_in = working_directory.present()
+        self._copies: dict[str, Any] = {}  # of parameters, by recorded name
         self.views: dict[str, Any] = {}
         """The views of nested configurations (:class:`~pyplant.config.classes.ConfigReader`)."""
         tracking = context.track_reads if definition.track_reads is None else definition.track_reads
@@ -340,8 +341,10 @@ class Tracer:
             self._depend(DependencyKind.PARAMETER, name, self.context.parameter(name) or "")
             if name not in self.record.shown:  # looked up again: of a list of names, without auxiliary ones
                 self.record.shown[name] = shorten(self.context.parameters.lookup(name))
-        self.learn(value)
-        return private_copy(value)
+        if name not in self._copies:  # one for the execution: code may read a table or section in a loop
+            self.learn(value)
+            self._copies[name] = private_copy(value)
+        return self._copies[name]
 
     def absent(self, name: str) -> None:
         """Record that the reactor asked for a parameter that does not exist."""
@@ -483,6 +486,7 @@ class Tracer:
         # This breaks reference cycles, so that all are freed without the garbage collector.
         self._config = MISSING
         self.views.clear()
+        self._copies.clear()
         self.reads = None
         for allocation in self._allocations.values():
             self.warehouse.discard(allocation)
@@ -501,15 +505,6 @@ class Tracer:
                 f"record that: return the result to the reactor, and use the pipe there."
             )
             raise IngredientError(message)
-
-
-def check_name(name: Any, method: str) -> None:
-    """Raise an error unless this is the name of an ingredient."""
-    if not isinstance(name, str) or not name:
-        message = f"pipe.{method} needs the name of an ingredient, a string; it got {name!r}."
-        if method == "receive":
-            message += " Several names are given one by one, or as one list."
-        raise IngredientError(message)
 
 
 def _same_path(value: Any, handle: Any) -> bool:

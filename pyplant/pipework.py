@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from pyplant._missing import MISSING
-from pyplant._tracer import Tracer, check_name
+from pyplant._tracer import Tracer
 from pyplant.config.classes import missing_parameter_error, private_copy
-from pyplant.engine.commands import Receive, Request, RunCoroutine
+from pyplant.engine.commands import Receive, Request, RunCoroutine, check_name
 from pyplant.errors import (
     IngredientError,
 )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pyplant._missing import MISSING
 from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError, near_misses
 
-__all__ = ["ConfigBase", "ConfigDict", "ConfigReader", "ConfigValue", "private_copy"]
+__all__ = ["ConfigBase", "ConfigDict", "ConfigReader", "ConfigValue", "NestedDict", "private_copy"]
 
 VIEW = "_pyplant_view"
 """The attribute by which a ``ConfigBase`` object is a view; it holds the view's state."""
@@ -172,6 +172,10 @@ class ConfigDict(dict[str, Any]):
         self[name] = value
 
 
+class NestedDict(dict[str, Any]):
+    """A nested dictionary of a snapshot, whose keys were looked at."""
+
+
 def attributes(config: ConfigBase) -> dict[str, Any]:
     """Return the attributes of a configuration object, without a report of the read."""
     found: dict[str, Any] = object.__getattribute__(config, "__dict__")
@@ -288,6 +292,8 @@ def is_nested(value: Any) -> bool:
     A dictionary is one if it has few keys and each can be part of a dotted name.
     """
     # Exact types: a subclass may compute its items, or have more state than them.
+    if type(value) is NestedDict:
+        return True
     if type(value) in (dict, ConfigDict):
         return len(value) <= _MOST_NAMES and all(map(_can_be_step, value))
     return isinstance(value, ConfigBase)

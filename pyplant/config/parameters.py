@@ -19,6 +19,7 @@ from pyplant.config.classes import (
     AUXILIARY,
     ConfigBase,
     ConfigReader,
+    NestedDict,
     attributes,
     child,
     class_attribute,
@@ -98,7 +99,7 @@ class Parameters:
         # large; reactors get copies of them (private_copy).
         other = Parameters()
         other._marked, other.is_set = self._marked, self.is_set
-        other.source = _snapshot(self.source, {})
+        other.source = _snapshot(self.source, {}, dict)
         return other
 
     def view(self, reader: ConfigReader) -> Any:
@@ -334,7 +335,7 @@ def _value_or_kind(owner: Any, key: str) -> Any:
     return nested_kind(value) if is_nested(value) and "." not in key else value
 
 
-def _snapshot(config: Any, made: dict[int, Any]) -> Any:
+def _snapshot(config: Any, made: dict[int, Any], dict_type: type[dict[str, Any]] = NestedDict) -> Any:
     """Copy a configuration and its nested ones; ``made`` has the copies so far, by identity."""
     if id(config) in made:  # a configuration may contain itself, or one part in two places
         return made[id(config)]
@@ -345,11 +346,10 @@ def _snapshot(config: Any, made: dict[int, Any]) -> Any:
             if is_nested(value):
                 object.__setattr__(found, name, _snapshot(value, made))
         return found
-    names: dict[str, Any] = {}
-    made[id(config)] = names
-    names.update(
-        (name, _snapshot(value, made) if is_nested(value) else value) for name, value in config.items()
-    )
+    names = made[id(config)] = dict_type()
+    for name, value in config.items():
+        is_entered = is_nested(value) and (dict_type is NestedDict or "." not in name)
+        names[name] = _snapshot(value, made) if is_entered else value
     return names
 
 

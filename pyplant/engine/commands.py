@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Generator, Sequence
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from pyplant.errors import MissingIngredientError, NotYieldedError
+from pyplant.errors import IngredientError, MissingIngredientError, NotYieldedError
 
-__all__ = ["Receive", "Request", "RunCoroutine", "Unyielded", "check_names"]
+__all__ = ["Receive", "Request", "RunCoroutine", "Unyielded", "check_name", "check_names"]
 
 
 class Request(NamedTuple):
@@ -153,6 +153,15 @@ class RunCoroutine(Unyielded):
 
     def __repr__(self) -> str:
         return "<pipe.run(...), not yielded yet>"
+
+
+def check_name(name: Any, method: str) -> None:
+    """Raise an error unless this is the name of an ingredient."""
+    if not isinstance(name, str) or not name:
+        message = f"pipe.{method} needs the name of an ingredient, a string; it got {name!r}."
+        if method == "receive":
+            message += " Several names are given one by one, or as one list."
+        raise IngredientError(message)
 
 
 def check_names(names: tuple[str, ...], *, may_be_empty: bool = False) -> None:

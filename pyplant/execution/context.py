@@ -26,6 +26,7 @@ from pyplant._formatting import format_date
 from pyplant._missing import MISSING
 from pyplant.config.classes import quoted
 from pyplant.config.parameters import Parameters
+from pyplant.config.recorded_names import in_order_of_steps, parameters_read
 from pyplant.config.views import CLASS_SUFFIX
 from pyplant.engine.prediction import Predicted, Senders, remaining_seconds
 from pyplant.engine.rebuilder import check
@@ -101,6 +102,7 @@ class RunContext:
         self._warehouse = warehouse
         self._answers = Outside(warehouse)
         self._digests: dict[str, str | None] = {}  # of parameters; None if there is no such parameter
+        self._digests_hash = 0
         self._outside: dict[tuple[DependencyKind, str], str] = {}  # digests of what is outside the plant
         self.plant_folders: dict[str, bool] = {}
         self._trace_counts: dict[str, int] = {}  # traces known at the look-up, by reactor
@@ -178,20 +180,14 @@ class RunContext:
         reads = self.probably_reads(key)
         if not reads and not definition.config_name and not self.predicted[key].reads_any:
             return []
-        names = self._parameter_names
         is_known = reads and not self.predicted[key].reads_any
         if not is_known and self.last(definition.full_name) is None:
-            return names
-        # Who reads "model.rate" reads a part of "model"; who reads "model" and nothing of it reads all of its parts.
-        above = {name[:end] for name in reads for end, sign in enumerate(name) if sign == "."}
-        read = [f"{name}." for name in reads - above]
-        return [
-            name for name in names if any(f"{name}.".startswith(r) or r.startswith(f"{name}.") for r in read)
-        ]
+            return self._parameter_names
+        return parameters_read(self._parameter_names, reads)
 
     @cached_property
     def _parameter_names(self) -> list[str]:
-        return list(map(self.parameters.recorded, self.parameters.names()))
+        return in_order_of_steps(map(self.parameters.recorded, self.parameters.names()))
 
     def digests(self, names: Iterable[str]) -> Iterator[str]:
         """Yield the names of those parameters that count, with their digests."""
@@ -203,7 +199,7 @@ class RunContext:
     @property
     def configuration_tag(self) -> str:
         """Distinguishes the parameters that were read so far from those of other runs in this process alone."""
-        return f"{hash(frozenset(self._digests.items())) & 0xFFFFFFFF:x}"
+        return f"{self._digests_hash & 0xFFFFFFFF:x}"
 
     def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:
         nearest = self.last(definition.full_name)
@@ -232,7 +228,7 @@ class RunContext:
         """Return a copy of the context with another configuration; all that does not depend on it is shared."""
         # Cached properties and digests of files are shared: all runs of a sweep must see the same content.
         other = copy.copy(self)
-        vars(other).update(parameters=parameters, _digests={}, _trace_counts={})
+        vars(other).update(parameters=parameters, _digests={}, _digests_hash=0, _trace_counts={})
         vars(other).pop("_parameter_names", None)
         return other
 
@@ -397,7 +393,8 @@ class RunContext:
         """
         if name not in self._digests:
             value = self.parameters.lookup(name)
-            self._digests[name] = None if value is MISSING else self._parameter_digest(name, value)
+            digest = self._digests[name] = None if value is MISSING else self._parameter_digest(name, value)
+            self._digests_hash ^= hash((name, digest))  # in any order; of all at once it would be quadratic
         return self._digests[name]
 
     def _parameter_digest(self, name: str, value: Any) -> str:

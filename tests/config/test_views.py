@@ -11,6 +11,7 @@ import pytest
 
 from pyplant import ConfigBase, Plant, ReactorFunc
 from pyplant._missing import MISSING
+from pyplant.config import classes
 from pyplant.config.classes import ConfigDict
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import ALL_NAMES, plain
@@ -430,3 +431,50 @@ def test_a_mark_in_a_nested_configuration_counts_beside_any_number_of_parameters
         for log, ran in ((1, ("reads_log",)), (2, ())):
             plant.set_config({**{f"k{number}": number for number in range(others)}, "model": Marked(log)})
             assert plant.run_reactor(reads_log).ran == ran
+
+
+class Copied(dict):
+    """A section of a configuration that is no nested configuration, and counts its copies."""
+
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        type(self).copies += 1
+        return Copied(self)
+
+
+def test_a_value_is_copied_once_for_an_execution_and_is_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(Copied, "copies", 0)
+    config = {"section": Copied(a=1)}
+
+    @ReactorFunc
+    def first(pipe, config):
+        assert config.section is config.section
+        config.section["a"] = 2
+        pipe.send("first", sum(config.section["a"] for _ in range(100)))
+
+    @ReactorFunc
+    def second(pipe, config):
+        pipe.send("second", (yield pipe.receive("first")) + config.section["a"])
+
+    with Plant(tmp_path / "plant") as plant:
+        plant.set_config(config)
+        assert plant.get("second") == 201
+    assert config == {"section": {"a": 1}}
+    assert Copied.copies == 2
+
+
+def test_the_keys_of_a_nested_dict_are_looked_at_once_for_a_run(tmp_path, monkeypatch):
+    looked = []
+    can_be_step = classes._can_be_step
+    monkeypatch.setattr(classes, "_can_be_step", lambda key: looked.append(key) or can_be_step(key))
+    config = {"part": {f"x{n}": n for n in range(500)}}
+
+    @ReactorFunc
+    def reads(pipe, config):
+        pipe.send("sum", sum(config.part[f"x{n}"] for n in range(500)))
+
+    with Plant(tmp_path / "plant") as plant:
+        plant.set_config(config)
+        assert plant.get("sum") == sum(range(500))
+    assert len(looked) <= 500 * 3
