@@ -10,7 +10,7 @@ import ast
 import glob
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pyplant._paths import located, recorded
 from pyplant.engine.trace import DependencyKind
@@ -23,7 +23,7 @@ from pyplant.reads.manifests import ManifestEntry, answer_digest, entries, quest
 from pyplant.store.inputs import ABSENT, TOUCHED, UNREADABLE, HashLimit
 from pyplant.store.warehouse import Warehouse
 
-__all__ = ["OUTSIDE", "Outside", "existence", "listing", "matches", "source", "status"]
+__all__ = ["OUTSIDE", "Outside", "existence", "listing", "matches", "matching", "source", "status"]
 
 OUTSIDE = frozenset(
     {
@@ -163,13 +163,43 @@ def matches(pattern: str) -> str:
     Names that begin with a dot match, too: the event of ``glob`` does not tell whether they were asked for.
     """
     try:
-        found = sorted(map(os.fsencode, _matching(pattern)))
+        found = sorted(map(os.fsencode, matching(pattern)))
     except (OSError, ValueError):
         return UNREADABLE
     return digest_bytes(*(part for path in found for part in (path, b"\0")))
 
 
-def _matching(pattern: str) -> Iterator[str]:
+def matching(pattern: str) -> Iterable[str]:
+    """Return the paths that match a pattern, hidden ones included.
+
+    ``glob`` takes each folder once for each way in which ``**`` may lead to it: with several of them, as another user may
+    have recorded, more often than ever ends.
+    """
+    if pattern.split("/").count("**") <= 1:
+        return _glob(pattern)
+    first, *others = _up_to_recursive(pattern)
+    found: Iterable[str] = _glob(first)
+    for part in others:
+        folders = {os.path.normpath(path) for path in found if os.path.isdir(path)}
+        found = {path for folder in folders for path in _glob(os.path.join(glob.escape(folder), part))}
+    return found
+
+
+def _up_to_recursive(pattern: str) -> list[str]:
+    """Split a pattern after each ``**``; several in a row are one."""
+    steps: list[str] = []
+    parts: list[str] = []
+    for step in pattern.split("/"):
+        if parts and not steps and step in ("", "**"):
+            continue
+        steps.append(step)
+        if step == "**":
+            parts.append("/".join(steps))
+            steps = []
+    return [*parts, "/".join(steps)] if steps or pattern.endswith("/") else parts
+
+
+def _glob(pattern: str) -> Iterator[str]:
     return glob.iglob(pattern, recursive=True, include_hidden=True)
 
 
