@@ -23,6 +23,7 @@ __all__ = ["DirectoryOrFile", "emit", "json_option", "note", "to_json_value", "w
 
 
 _PRINTED_AT_ONCE = 100  # lines, or parts of a document
+_MOST_LEVELS = 100  # of a document; another user may have recorded more than Python can follow
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 """The option of every command that prints a result."""
@@ -96,28 +97,32 @@ def write_error(text: str) -> None:
     _streams.write(sys.stderr, f"{text}\n")
 
 
-def to_json_value(value: Any) -> Any:
+def to_json_value(value: Any, levels: int = _MOST_LEVELS) -> Any:
     """Convert a value to JSON types: reports become objects, other objects their text.
 
     Parameters
     ----------
     value
         A report, a finding, a number, or a nesting of them.
+    levels
+        How deep it is converted; what is below counts as ``"…"``.
     """
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, BaseException):
         return error_text(value)
+    if levels == 0 and not isinstance(value, str | bytes | int | float | None):
+        return "…"
     if isinstance(value, Report):
         value = value.deduplicated()  # causes are shared; each path to one would be written out
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_json_value(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: to_json_value(getattr(value, field.name), levels - 1) for field in fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: to_json_value(item) for name, item in value._asdict().items()}
+        return {name: to_json_value(item, levels - 1) for name, item in value._asdict().items()}
     if isinstance(value, Mapping):
-        return {str(key): to_json_value(item) for key, item in value.items()}
+        return {str(key): to_json_value(item, levels - 1) for key, item in value.items()}
     if isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes):
-        return [to_json_value(item) for item in value]
+        return [to_json_value(item, levels - 1) for item in value]
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)  # of NumPy, too
     if isinstance(value, float):
