@@ -66,7 +66,7 @@ def _open_warehouse(plant: Path, *, read_only: bool = True) -> closing[Warehouse
     if not read_only:
         # Fails if there is no plant; opening for writing would create one.
         Warehouse(plant, read_only=True).close()
-    return closing(Warehouse(plant, read_only=read_only))
+    return closing(Warehouse(plant, read_only=read_only, keeps_code=not read_only))
 
 
 class _Listed(NamedTuple):

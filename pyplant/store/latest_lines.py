@@ -27,10 +27,13 @@ class LatestLines:
     ----------
     journal
         Is appended to; the ledger reads it and applies its lines.
+    keeps_code
+        Whether lines about code are kept.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, keeps_code: bool = True) -> None:
         self._journal = journal
+        self._left_out = frozenset() if keeps_code else frozenset({_PART, _RECORD})
         self._parts: dict[str, JournalEntry] = {}
         self._records: dict[str, JournalEntry] = {}
         self._identities: dict[str, JournalEntry] = {}
@@ -44,6 +47,8 @@ class LatestLines:
 
     def apply(self, entry: JournalEntry) -> None:
         """Use a line of the journal, unless a newer one of its key is known."""
+        if entry.kind in self._left_out:
+            return
         latest = self._by_kind[entry.kind]
         known = latest.get(entry.key)
         # A line of another user is not trusted, so it does not replace one of this user.

@@ -56,6 +56,8 @@ class Ledger:
     ----------
     journal
         Is read, and appended to.
+    keeps_code
+        Whether lines about code are kept.
 
     Attributes
     ----------
@@ -63,8 +65,8 @@ class Ledger:
         The lines about code and files.
     """
 
-    def __init__(self, journal: Journal) -> None:
-        self.latest = LatestLines(journal)
+    def __init__(self, journal: Journal, *, keeps_code: bool = True) -> None:
+        self.latest = LatestLines(journal, keeps_code=keeps_code)
         self._journal = journal
         self._lines = TraceLines(journal, self.refresh, self._drop_found)
         self._trees: dict[str, TraceTree] = {}

@@ -91,8 +91,9 @@ class Warehouse:
     overlay
         That directory, for a worker; the run that it works for has made it.
     writes_journal
-        Whether to write the journal. A worker does not: it stores values, and returns its lines to
-        the run that it works for. The plant must exist if this is false.
+        Whether to write the journal; else the plant must exist. A worker returns its lines to the run that it works for.
+    keeps_code
+        Whether lines about code are kept in memory; to show what is stored needs none.
 
     Attributes
     ----------
@@ -120,6 +121,7 @@ class Warehouse:
         read_only: bool = False,
         writes_journal: bool = True,
         overlay: Path | None = None,
+        keeps_code: bool = True,
     ) -> None:
         _streams.occupy_descriptors()
         self.root = root = root.absolute()  # reactors may change the working directory
@@ -140,7 +142,7 @@ class Warehouse:
         self.journal = Journal(
             self.files, root / "journal", self.leases, read_only=not is_writing, seals=seals
         )
-        self.ledger = Ledger(self.journal)
+        self.ledger = Ledger(self.journal, keeps_code=keeps_code)
         self.objects = ObjectStore(self.files, root, self.ledger.latest, read_only=read_only, overlay=overlay)
         self.formats = FormatRegistry(trust=trust)
         self.input_files = InputFiles(self.ledger.latest, root.parent)

@@ -8,10 +8,13 @@ import tracemalloc
 
 import pytest
 
-from pyplant.cli import main, output
+from pyplant.cli import main, output, stored
 from pyplant.engine.trace import Trace
+from pyplant.fingerprint.code_records import CodeRecord
+from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.ingredient import Ingredient
 from pyplant.store import journal, trace_lines
+from pyplant.store.warehouse import Warehouse
 from tests.store import a_trace, open_warehouse
 
 pytestmark = pytest.mark.slow
@@ -48,11 +51,24 @@ def large(monkeypatch):
 @pytest.fixture(scope="module")
 def plants(tmp_path_factory):
     """Plants with executions of one reactor, whose values are stored in the journal, by their number."""
+    return made(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def plants_with_code(tmp_path_factory):
+    """Plants that also have lines about code, one for each execution."""
+    return made(tmp_path_factory, code="x = 1\n" * 300)
+
+
+def made(tmp_path_factory, code=""):
     found = {}
     for size in SIZES:
         found[size] = tmp_path_factory.mktemp("plants") / str(size)
         with contextlib.closing(open_warehouse(found[size])) as warehouse:
             for number in range(size):
+                if code:
+                    record = CodeRecord(NodeKind.FUNCTION, "make", "", code, {})
+                    warehouse.ledger.latest.put_records({f"{number:040}": record})
                 value = Ingredient("x", "simple", f"{number:020}", size=20, inline=b"1" * 20)
                 settings = [(f"parameter{n}", f"{number}-{n}") for n in range(8)]
                 trace = a_trace(value, reactor="make", fingerprint="code", config=settings)
@@ -101,3 +117,16 @@ def test_a_command_that_keeps_them_is_found(plants, tmp_path, monkeypatch, comma
 
     monkeypatch.setattr(Trace, "from_json", keeping)
     assert for_each(plants, tmp_path, COMMANDS[command]) > most(command)
+
+
+SHOWING = ["ls", "show", "history", "history of one", "fsck", "doctor"]
+
+
+@pytest.mark.parametrize("command", SHOWING)
+def test_commands_that_show_what_is_stored_keep_no_code(plants_with_code, tmp_path, command):
+    assert for_each(plants_with_code, tmp_path, COMMANDS[command]) < most(command)
+
+
+def test_a_command_that_keeps_code_is_found(plants_with_code, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored, "Warehouse", lambda *args, keeps_code, **options: Warehouse(*args, **options))
+    assert for_each(plants_with_code, tmp_path, COMMANDS["ls"]) > most("ls")
