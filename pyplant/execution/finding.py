@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -77,5 +79,5 @@ def invalidate(session: Session, reactor: Callable[..., Any] | str) -> None:
         fingerprint = context.fingerprint(definition.key)
         if session.warehouse.is_read_only:
             message = f"The plant {session.warehouse.root} is read-only; it forgets nothing."
-            raise PlantDirError(message)
+            raise PlantDirError(message) from OSError(errno.EROFS, os.strerror(errno.EROFS))
         session.warehouse.ledger.forget(definition.full_name, fingerprint.digest)

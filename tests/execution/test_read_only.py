@@ -159,3 +159,8 @@ def test_a_plant_that_cannot_be_read_gives_the_exit_status_3(archive, capsys, mo
     monkeypatch.setattr(Files, "sizes", refuse)
     assert main(["status", "archived.py"]) == 3
     assert "cannot be read: Permission denied" in capsys.readouterr().err
+
+
+def test_invalidate_gives_the_exit_status_3_like_other_commands_that_must_write(archive, capsys):
+    assert main(["invalidate", "archived.py", "load"]) == 3
+    assert "is read-only" in capsys.readouterr().err
