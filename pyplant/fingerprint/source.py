@@ -16,6 +16,7 @@ import __future__
 import ast
 import linecache
 import tokenize
+from bisect import bisect_right
 from collections.abc import Iterable
 from types import CodeType
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from pyplant.fingerprint.syntax_nodes import functions_below, nodes_by_type
 
 __all__ = ["CodePart", "Sources"]
 
+_FEW = 50  # code objects of one name in a text, which are compared one by one
 _TEXT_LIMIT = 20_000  # characters of source kept for showing differences
 _FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _SHORTEST = 2  # parts of a reference
@@ -130,8 +132,10 @@ class _SourceText:
 
     def segment(self, node: FunctionNode) -> str:
         """Return the source text of ``node``."""
-        end = node.end_lineno or node.lineno
-        return "".join(self.lines[_first_line(node) - 1 : end])[:_TEXT_LIMIT]
+        first, end = _first_line(node), node.end_lineno or node.lineno
+        if first == end and isinstance(node, ast.Lambda):  # one of many, perhaps
+            return self.lines[first - 1].encode()[node.col_offset : node.end_col_offset].decode()
+        return "".join(self.lines[first - 1 : end])[:_TEXT_LIMIT]
 
 
 class _ParsedText:
@@ -143,6 +147,7 @@ class _ParsedText:
         self._pieces: dict[int, dict[str, list[CodeType]]] = {}
         self._tree = ast.Module([], [])
         self._nodes: dict[tuple[str, int], list[FunctionNode]] = {}
+        self._by_digest: dict[int, dict[str, list[CodeType]]] = {}  # by the identity of the list of codes
         self._compile(text)
 
     def find(self, code: CodeType) -> FunctionNode | None:
@@ -158,7 +163,7 @@ class _ParsedText:
         return found
 
     def _find(self, code: CodeType, codes: dict[str, list[CodeType]]) -> FunctionNode | None:
-        same_name = codes.get(code.co_name, ())
+        same_name = self._likely(code, codes.get(code.co_name, []))
         # The recorded line first; after an edit above the function, it has the same code at another line.
         at_place = [c for c in same_name if c.co_firstlineno == code.co_firstlineno]
         wanted = code_digest(code)
@@ -172,6 +177,16 @@ class _ParsedText:
                 return found[0] if len(found) == 1 else min(found, key=syntax_digest)
         return None
 
+    def _likely(self, code: CodeType, codes: list[CodeType]) -> list[CodeType]:
+        """Return the equal ones of many codes, such as those of lambdas on one line; all of a few."""
+        if len(codes) <= _FEW:
+            return codes
+        if id(codes) not in self._by_digest:
+            by_digest = self._by_digest[id(codes)] = {}
+            for each in codes:
+                by_digest.setdefault(code_digest(each), []).append(each)
+        return self._by_digest[id(codes)].get(code_digest(code), [])
+
     def _compile(self, text: str) -> None:
         with gc_paused(enabled=False):  # parsing makes many objects and no garbage
             try:
@@ -184,7 +199,8 @@ class _ParsedText:
                 self._codes.setdefault(code.co_name, []).append(code)
             for node in functions_below(tree):
                 self._nodes.setdefault((node.name, _first_line(node)), []).append(node)
-            for node in nodes_by_type(tree).get(ast.Lambda, ()) if _LAMBDA in self._codes else ():
+            lambdas = nodes_by_type(tree).get(ast.Lambda, ()) if _LAMBDA in self._codes else ()
+            for node in sorted(lambdas, key=_start):
                 self._nodes.setdefault((_LAMBDA, _first_line(node)), []).append(node)
 
     def _compiled_pieces(self, future: int) -> dict[str, list[CodeType]]:
@@ -200,13 +216,16 @@ class _ParsedText:
         nodes = self._nodes.get((code.co_name, code.co_firstlineno), [])
         if len(nodes) <= 1:
             return nodes[0] if nodes else None
-        # Several lambdas begin on one line: take the smallest one that spans all instructions.
+        # Several lambdas begin on one line: take the smallest one that spans all instructions, the last of those to begin.
         places = [(line, column) for line, _, column, _ in code.co_positions() if line and column is not None]
-        if any(column for _, column in places):
-            spanning = [node for node in nodes if _spans(node, places)]
-        else:  # Python 3.12 has no positions for a lambda that returns a constant
-            spanning = [node for node in nodes if _compiles_to(node, code)]
-        return min(spanning, key=_extent) if spanning else None
+        if not any(
+            column for _, column in places
+        ):  # Python 3.12 has none for a lambda that returns a constant
+            return next((node for node in nodes if _compiles_to(node, code)), None)
+        begun = bisect_right(nodes, max(places), key=_start)
+        return next(
+            (node for node in map(nodes.__getitem__, range(begun - 1, -1, -1)) if _spans(node, places)), None
+        )
 
 
 def _compiles_to(node: FunctionNode, code: CodeType) -> bool:
@@ -232,8 +251,8 @@ def _spans(node: FunctionNode, places: list[tuple[int, int]]) -> bool:
     return all(start <= place <= end for place in places[1:] if place[1] > 0 or place[0] > start[0])
 
 
-def _extent(node: FunctionNode) -> tuple[int, int]:
-    return ((node.end_lineno or 0) - node.lineno, (node.end_col_offset or 0) - node.col_offset)
+def _start(node: FunctionNode) -> tuple[int, int]:
+    return node.lineno, node.col_offset
 
 
 class Sources:

@@ -9,6 +9,7 @@ import types
 
 import pytest
 
+from pyplant.fingerprint import source
 from pyplant.fingerprint.source import Sources
 from tests.fingerprint.helpers import again, load, run, write
 
@@ -241,3 +242,24 @@ def test_a_function_under_a_future_import_of_another_cell_is_found(tmp_path):
 def test_a_cell_counts_like_the_same_text_in_a_module(tmp_path):
     text = "import math as m\ndef main(x): return m.floor(x)\n"
     assert part(in_pieces(tmp_path, text)).digest == part(load(tmp_path, text).main).digest
+
+
+def test_of_many_lambdas_on_one_line_each_is_looked_for_once_and_kept_alone(tmp_path, monkeypatch):
+    text = "fs = [" + ", ".join(f"lambda x: x + {n} + len('ä')" for n in range(300)) + "]"
+    module = load(tmp_path, text)
+    compared, spans = [], source._spans
+    monkeypatch.setattr(source, "_spans", lambda *args: compared.append(args) or spans(*args))
+    sources = Sources()
+    parts = [sources.part(f.__code__, vars(module)) for f in module.fs]
+    assert [found.text for found in parts] == [f"lambda x: x + {n} + len('ä')" for n in range(300)]
+    assert len({found.digest for found in parts}) == 300
+    assert len(compared) < 1000
+
+
+def test_of_many_functions_with_one_name_the_right_one_is_found(tmp_path):
+    text = "".join(f"class C{n}:\n def f(self): return {n}\n" for n in range(100))
+    module = load(tmp_path, text)
+    sources = Sources()
+    for n in range(100):
+        code = getattr(module, f"C{n}").f.__code__
+        assert sources.part(code, vars(module)).text == f" def f(self): return {n}\n"
