@@ -218,14 +218,13 @@ class _ParsedText:
             return nodes[0] if nodes else None
         # Several lambdas begin on one line: take the smallest one that spans all instructions, the last of those to begin.
         places = [(line, column) for line, _, column, _ in code.co_positions() if line and column is not None]
-        if not any(
-            column for _, column in places
-        ):  # Python 3.12 has none for a lambda that returns a constant
+        has_columns = any(column for _, column in places)
+        if not has_columns:  # Python 3.12 has none for a lambda that returns a constant
             return next((node for node in nodes if _compiles_to(node, code)), None)
-        begun = bisect_right(nodes, max(places), key=_start)
-        return next(
-            (node for node in map(nodes.__getitem__, range(begun - 1, -1, -1)) if _spans(node, places)), None
-        )
+        for index in reversed(range(bisect_right(nodes, max(places), key=_start))):
+            if _spans(nodes[index], places):
+                return nodes[index]
+        return None
 
 
 def _compiles_to(node: FunctionNode, code: CodeType) -> bool:
