@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from pyplant.store.objects import hash_file
 from pyplant.store.warehouse import Warehouse
 from reliability import pipeline
 from reliability.bench import Lab, figure
-from reliability.trial import forked, run_pipeline
+from reliability.trial import Ended, forked, run_pipeline, started
 
 
 def files_of(root: Path) -> list[Path]:
@@ -217,19 +219,26 @@ def speed(lab: Lab) -> str:
     full=100_000,
 )
 def mutated_records(lab: Lab) -> Iterator[str]:
-    """Test a batch of mutations in each process; the first failure of a batch is reported."""
+    """Test ten mutations in each process, one process for each core; the first failure of each is reported."""
     source = template(lab)
     journal = next((source / "journal").glob("*.log")).read_bytes()
     lines = [line for line in journal.split(b"\n") if line]
-    batch = 50
-    for _ in range(lab.trials // batch):
-        mutants = [mutated(lab, lines) for _ in range(batch)]
-        for start in range(0, batch, 10):
-            chunk = mutants[start : start + 10]
-            ended = forked(lambda chunk=chunk: survive(source, lab.folder / "plant", chunk), patience=120)
-            failure = ended.error or ended.value
-            yield failure
-            yield from ("" for _ in range(len(chunk) - 1))
+    together, cores = 10, os.cpu_count() or 1
+    count = lab.trials // together
+    running: deque[Callable[..., Ended]] = deque()
+    try:
+        for number in range(count + cores):
+            if number >= cores:
+                ended = running.popleft()(patience=120)
+                yield ended.error or ended.value
+                yield from ("" for _ in range(together - 1))
+            if number < count:
+                mutants = [mutated(lab, lines) for _ in range(together)]
+                root = lab.folder / f"plant{number % cores}"
+                running.append(started(partial(survive, source, root, mutants)))
+    finally:
+        for wait in running:
+            wait(patience=120)
 
 
 def mutated(lab: Lab, lines: list[bytes]) -> bytes:

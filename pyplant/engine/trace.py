@@ -237,8 +237,10 @@ def _dependency_from_json(data: list[Any], shared: Callable[[str], str]) -> Depe
         _KINDS[kind], tuple(map(shared, str_list(names))), tuple(map(shared, str_list(digests)))
     )
     # Look-ups compare names with digests one by one, and the scheduler takes an empty group for a look-up
-    # that has asked nothing yet. A reactor that asks for an empty list has no dependency by it.
-    if not found.names or len(found.names) != len(found.digests):
+    # that has asked nothing yet. A reactor that asks for an empty list has no dependency by it. Only ingredients are asked
+    # for together.
+    most = len(found.names) if found.kind is DependencyKind.INGREDIENT else 1
+    if not 1 <= len(found.names) <= most or len(found.names) != len(found.digests):
         raise ValueError(data)
     return found
 

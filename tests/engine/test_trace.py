@@ -25,7 +25,7 @@ INGREDIENTS = st.builds(
     inline=st.none() | st.binary(max_size=40),
 )
 DEPENDENCIES = st.builds(
-    lambda kind, pairs: Dependency(kind, tuple(a for a, _ in pairs), tuple(b for _, b in pairs)),
+    lambda kind, pairs: Dependency(kind, *map(tuple, zip(*(pairs if kind is I else pairs[:1]), strict=True))),
     st.sampled_from(DependencyKind),
     st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3),
 )
@@ -139,3 +139,10 @@ def test_a_value_that_was_never_stored_is_no_output_of_a_record():
     data = Trace("r", "f", (), (Ingredient("x", IN_MEMORY, "d"),)).to_json()
     with pytest.raises(ValueError):
         Trace.from_json(data, 1, "w")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DependencyKind if kind is not I])
+def test_only_ingredients_are_asked_for_together(kind):
+    data = Trace("r", "f", (Dependency(kind, ("a", "b"), ("1", "2")),), ()).to_json()
+    with pytest.raises(ValueError):
+        Trace.from_json(json.loads(json.dumps(data)), 1, "w")
