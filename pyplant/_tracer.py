@@ -202,7 +202,6 @@ class Tracer:
         self._config: Any = MISSING
         self._kept: Callable[[], Mapping[Any, Any]] = dict
         self._started_in = working_directory.present()
-        self._copies: dict[str, Any] = {}  # of parameters, by recorded name
         self.views: dict[str, Any] = {}
         """The views of nested configurations (:class:`~pyplant.config.classes.ConfigReader`)."""
         tracking = context.track_reads if definition.track_reads is None else definition.track_reads
@@ -341,10 +340,8 @@ class Tracer:
             self._depend(DependencyKind.PARAMETER, name, self.context.parameter(name) or "")
             if name not in self.record.shown:  # looked up again: of a list of names, without auxiliary ones
                 self.record.shown[name] = shorten(self.context.parameters.lookup(name))
-        if name not in self._copies:  # one for the execution: code may read a table or section in a loop
-            self.learn(value)
-            self._copies[name] = private_copy(value)
-        return self._copies[name]
+        self.learn(value)
+        return private_copy(value)
 
     def absent(self, name: str) -> None:
         """Record that the reactor asked for a parameter that does not exist."""
@@ -486,7 +483,6 @@ class Tracer:
         # This breaks reference cycles, so that all are freed without the garbage collector.
         self._config = MISSING
         self.views.clear()
-        self._copies.clear()
         self.reads = None
         for allocation in self._allocations.values():
             self.warehouse.discard(allocation)

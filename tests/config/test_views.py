@@ -433,37 +433,6 @@ def test_a_mark_in_a_nested_configuration_counts_beside_any_number_of_parameters
             assert plant.run_reactor(reads_log).ran == ran
 
 
-class Copied(dict):
-    """A section of a configuration that is no nested configuration, and counts its copies."""
-
-    copies = 0
-
-    def __deepcopy__(self, memo):
-        type(self).copies += 1
-        return Copied(self)
-
-
-def test_a_value_is_copied_once_for_an_execution_and_is_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(Copied, "copies", 0)
-    config = {"section": Copied(a=1)}
-
-    @ReactorFunc
-    def first(pipe, config):
-        assert config.section is config.section
-        config.section["a"] = 2
-        pipe.send("first", sum(config.section["a"] for _ in range(100)))
-
-    @ReactorFunc
-    def second(pipe, config):
-        pipe.send("second", (yield pipe.receive("first")) + config.section["a"])
-
-    with Plant(tmp_path / "plant") as plant:
-        plant.set_config(config)
-        assert plant.get("second") == 201
-    assert config == {"section": {"a": 1}}
-    assert Copied.copies == 2
-
-
 def test_the_keys_of_a_nested_dict_are_looked_at_once_for_a_run(tmp_path, monkeypatch):
     looked = []
     can_be_step = classes._can_be_step
